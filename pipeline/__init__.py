@@ -1,0 +1,1 @@
+"""How telemetry arrives, is normalised and masked, and how results leave."""

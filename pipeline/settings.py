@@ -1,0 +1,194 @@
+"""Settings, built once by the command line: environment over TOML file over defaults; unknown names refused."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import tomllib
+from pathlib import Path
+from typing import Literal
+
+import platformdirs
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError as SettingsSourceError,
+    TomlConfigSettingsSource,
+)
+
+from pipeline.errors import SettingsError
+
+PREFIX = "SPANWATCH_"
+TEST_PREFIX = PREFIX + "TEST_"  # names of the test set-up, no settings
+CONFIG_FILE = PREFIX + "CONFIG"  # names the TOML file; not itself a setting
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Rules(_Section):
+    """What is detected: our rules, further folders, and what this deployment changes."""
+
+    folders: tuple[Path, ...] = ()
+    overrides: Path | None = None
+    builtin: bool = True
+
+
+class Gateway(_Section):
+    """Receiving OTLP. Without `tokens_file` the gateway listens on loopback only."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(4318, ge=0, le=65535)
+    grpc_port: int = Field(4317, ge=-1, le=65535, description="-1 turns OTLP/gRPC off, 0 takes a free port")
+    tokens_file: Path | None = None
+    max_body_bytes: int = Field(64 * 2**20, gt=0, description="after decompression")
+    max_ratio: int = Field(250, gt=0, description="decompressed bytes per compressed byte")
+    max_depth: int = Field(32, gt=0, description="nesting of AnyValue and JSON")
+    max_attributes: int = Field(1024, gt=0, description="per span, event or resource")
+    max_value_bytes: int = Field(2**20, gt=0, description="per attribute value; longer is cut after masking")
+    requests_per_second: float = Field(0, ge=0, description="per emitter; 0 is no limit")
+    retry_after_seconds: int = Field(2, gt=0)
+
+
+class Log(_Section):
+    """The embedded driver's durable log."""
+
+    max_bytes: int = Field(2 * 2**30, gt=0, description="unprocessed payload; past it the gateway answers 429")
+    sync: Literal["full", "normal"] = "normal"
+
+
+class ClickHouse(_Section):
+    """The store: chDB in this process, or a server; one schema for both and for a cluster."""
+
+    interface: Literal["chdb", "http", "https"] = "chdb"
+    host: str = "127.0.0.1"
+    port: int = Field(8123, gt=0, le=65535)
+    username: str = "default"
+    password: SecretStr = SecretStr("")
+    database: str = Field("spanwatch", pattern=r"^[a-z_][a-z0-9_]*$")
+    cluster: str = Field("", pattern=r"^[A-Za-z0-9_-]*$", description="set: ON CLUSTER, Replicated, Distributed")
+    retention_days: int = Field(90, gt=0, description="spans, windows, sightings")
+    alert_retention_days: int = Field(400, gt=0, description="findings, alerts, incidents, dead letters")
+
+
+class Kafka(_Section):
+    """The broker of the live driver; security settings pass through to aiokafka."""
+
+    bootstrap: str = "127.0.0.1:9092"
+    group: str = "spanwatch"
+    partitions: int = Field(12, gt=0)
+    replication_factor: int = Field(1, gt=0)
+    topic_spans: str = "spans"
+    topic_activity: str = "activity"
+    topic_dead_letters: str = "dead_letters"
+    topic_alerts: str = "alerts"
+    topic_otlp_spans: str = "otlp_spans"
+    topic_otlp_logs: str = "otlp_logs"
+    session_timeout_seconds: float = Field(10, gt=0)
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    ssl_cafile: Path | None = None
+    ssl_certfile: Path | None = None
+    ssl_keyfile: Path | None = None
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] | None = None
+    sasl_username: str = ""
+    sasl_password: SecretStr = SecretStr("")
+
+
+class Worker(_Section):
+    """How much one step of the worker takes, and how often it remembers."""
+
+    batch_spans: int = Field(8192, gt=0)
+    batch_seconds: float = Field(0.2, gt=0)
+    checkpoint_seconds: float = Field(5, gt=0)
+    max_sessions: int = Field(100_000, gt=0, description="session states kept per partition engine")
+    session_idle_seconds: float = Field(3600, gt=0, description="idle state is dropped after this time")
+
+
+class Settings(BaseSettings):
+    """Everything one deployment chooses. `cli.py` builds one and hands each part its own piece."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        frozen=True,
+        extra="forbid",
+        nested_model_default_partial_update=True,
+    )
+
+    data_dir: Path = Field(default_factory=lambda: platformdirs.user_state_path("spanwatch"))
+    key: SecretStr | None = Field(None, description="fingerprints and checkpoints; default: a file in data_dir")
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["console", "json"] = "console"
+    rules: Rules = Rules()
+    gateway: Gateway = Gateway()
+    log: Log = Log()
+    clickhouse: ClickHouse = ClickHouse()
+    kafka: Kafka = Kafka()
+    worker: Worker = Worker()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+    def deployment_key(self) -> bytes:
+        """The key of fingerprints and checkpoints; made once and kept in `data_dir/key` when none is set.
+
+        Raises SettingsError when the file can neither be read nor made.
+        """
+        if self.key is not None:
+            return self.key.get_secret_value().encode()
+        path = self.data_dir / "key"
+        try:
+            self.data_dir.mkdir(parents=True, exist_ok=True)
+            try:
+                handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            except FileExistsError:
+                return path.read_bytes()
+            with os.fdopen(handle, "wb") as file:
+                file.write(secrets.token_hex(32).encode())
+            return path.read_bytes()
+        except OSError as error:
+            raise SettingsError(f"{path}: {error.strerror}") from None
+
+
+def load(file: Path | None = None) -> Settings:
+    """Settings from the environment over a TOML file (`file`, else SPANWATCH_CONFIG) over defaults.
+
+    Raises SettingsError naming each setting that is unknown or wrong, never its value.
+    """
+    named = os.environ.get(CONFIG_FILE)
+    path = file or (Path(named) if named else None)
+    # The library refuses unknown nested names but takes a mistyped top-level one in silence.
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | {CONFIG_FILE}
+    unknown = sorted(
+        name
+        for name in os.environ
+        if name.startswith(PREFIX)
+        and not name.startswith(TEST_PREFIX)
+        and name.split("__", 1)[0] not in known
+    )
+    if unknown:
+        raise SettingsError("unknown setting: " + ", ".join(unknown))
+
+    class FromFile(Settings):
+        model_config = SettingsConfigDict(toml_file=path)
+
+    try:
+        if path is not None:
+            path.read_bytes()
+        return FromFile()
+    except ValidationError as error:
+        lines = [f"{'.'.join(str(p) for p in e['loc'])}: {e['msg']}" for e in error.errors(include_input=False)]
+        raise SettingsError("; ".join(lines)) from None
+    except (OSError, SettingsSourceError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"{path or 'environment'}: {type(error).__name__}") from None
