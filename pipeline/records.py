@@ -13,7 +13,6 @@ from detectors.model import Outcome, Sighting, Span, Window
 from pipeline.errors import DecodeError
 
 _encoder = msgspec.msgpack.Encoder()
-_spans = msgspec.msgpack.Decoder(list[Span])
 
 
 class Activity(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -24,15 +23,6 @@ class Activity(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 
 
 _activity = msgspec.msgpack.Decoder(Activity)
-
-
-class Record(NamedTuple):
-    """One entry of a partition: a batch of Spans (or an Activity) as bytes, at its offset."""
-
-    topic: str
-    partition: int
-    offset: int
-    payload: bytes
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +43,22 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     received_ns: int
 
 
+class Entry(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
+    """One record of the `spans` topic or the embedded log: Spans of one partition, and what could not become any."""
+
+    spans: Sequence[Span] = ()
+    dead_letters: Sequence[DeadLetter] = ()
+
+
+class Record(NamedTuple):
+    """One entry of a partition at its offset: bytes, or what they decode to where the driver still holds it."""
+
+    topic: str
+    partition: int
+    offset: int
+    payload: bytes | Entry | Activity
+
+
 class Located(NamedTuple):
     """A Span with the place its record had in history."""
 
@@ -70,6 +76,7 @@ class Block(msgspec.Struct, frozen=True, kw_only=True):
     first: int
     last: int
     run: str = "live"
+    tick_ns: int = 0  # set: outcomes of the clock, not of records; no range, no plan
     spans: Sequence[Located] = ()
     outcomes: Sequence[Outcome] = ()
     dead_letters: Sequence[DeadLetter] = ()
@@ -77,7 +84,8 @@ class Block(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def token(self) -> str:
         """Deduplication token of every insert of this block: equal range, equal token, stored once."""
-        return f"{self.run}/{self.topic}/{self.partition}/{self.first}-{self.last}"
+        range_ = f"tick-{self.tick_ns}" if self.tick_ns else f"{self.first}-{self.last}"
+        return f"{self.run}/{self.topic}/{self.partition}/{range_}"
 
 
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,21 +124,20 @@ def partition_of(key: str, partitions: int) -> int:
     return crc32(key.encode("utf-8", "surrogatepass")) % partitions
 
 
-def encode_spans(spans: Sequence[Span]) -> bytes:
+_entry = msgspec.msgpack.Decoder(Entry)
+
+
+def encode(value: Entry | Activity) -> bytes:
     """A record's payload: MessagePack, zstd level 1."""
-    return zstandard.compress(_encoder.encode(spans), 1)
+    return zstandard.compress(_encoder.encode(value), 1)
 
 
-def decode_spans(payload: bytes) -> list[Span]:
-    """Spans of a record; DecodeError("record") when the payload is not one of ours."""
+def decode_entry(payload: bytes) -> Entry:
+    """Spans and dead letters of a record; DecodeError("record") when the payload is not one of ours."""
     try:
-        return _spans.decode(zstandard.decompress(payload))
+        return _entry.decode(zstandard.decompress(payload))
     except (msgspec.MsgspecError, zstandard.ZstdError) as error:
         raise DecodeError("record", type(error).__name__) from None
-
-
-def encode_activity(activity: Activity) -> bytes:
-    return zstandard.compress(_encoder.encode(activity), 1)
 
 
 def decode_activity(payload: bytes) -> Activity:

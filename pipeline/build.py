@@ -1,0 +1,44 @@
+"""What the command line, the demo and the tests put together from one Settings."""
+
+from __future__ import annotations
+
+import detectors
+from detectors import rule
+from detectors.engine import Engine
+from detectors.secrets import Scanner
+from pipeline.ingest import Ingest
+from pipeline.settings import Settings
+from pipeline.sinks.clickhouse import ClickHouseSink
+from pipeline.state import ClickHouseStore
+
+
+def rules(settings: Settings) -> rule.RuleSet:
+    """All rules of this deployment with its overrides; RuleError names every fault, not the first."""
+    chosen = settings.rules
+    return rule.read(chosen.folders, overrides=chosen.overrides, builtin=chosen.builtin)
+
+
+def scanner(settings: Settings, ruleset: rule.RuleSet) -> Scanner:
+    return Scanner(ruleset.secrets, settings.deployment_key())
+
+
+def ingest(settings: Settings, ruleset: rule.RuleSet) -> Ingest:
+    return Ingest(scanner(settings, ruleset), settings.gateway, settings.deployment_key())
+
+
+def engine(settings: Settings, ruleset: rule.RuleSet) -> Engine:
+    """One partition's engine with every detector on."""
+    return Engine(
+        detectors.load(ruleset),
+        key=settings.deployment_key(),
+        max_sessions=settings.worker.max_sessions,
+        idle_ns=int(settings.worker.session_idle_seconds * 1e9),
+    )
+
+
+def sink(settings: Settings) -> ClickHouseSink:
+    return ClickHouseSink(settings.clickhouse, settings.data_dir)
+
+
+def store(settings: Settings) -> ClickHouseStore:
+    return ClickHouseStore(settings.clickhouse, settings.data_dir)
