@@ -14,8 +14,10 @@ from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
-    SettingsError as SettingsSourceError,
     TomlConfigSettingsSource,
+)
+from pydantic_settings import (
+    SettingsError as SettingsSourceError,
 )
 
 from pipeline.errors import SettingsError
@@ -56,9 +58,7 @@ class Gateway(_Section):
 class Log(_Section):
     """The embedded driver's durable log."""
 
-    max_bytes: int = Field(
-        2 * 2**30, gt=0, description="unprocessed payload; past it the gateway answers 429"
-    )
+    max_bytes: int = Field(2 * 2**30, gt=0, description="unprocessed payload; past it the gateway answers 429")
     sync: Literal["full", "normal"] = "normal"
 
 
@@ -71,9 +71,7 @@ class ClickHouse(_Section):
     username: str = "default"
     password: SecretStr = SecretStr("")
     database: str = Field("spanwatch", pattern=r"^[a-z_][a-z0-9_]*$")
-    cluster: str = Field(
-        "", pattern=r"^[A-Za-z0-9_-]*$", description="set: ON CLUSTER, Replicated, Distributed"
-    )
+    cluster: str = Field("", pattern=r"^[A-Za-z0-9_-]*$", description="set: ON CLUSTER, Replicated, Distributed")
     retention_days: int = Field(90, gt=0, description="spans, windows, sightings")
     alert_retention_days: int = Field(400, gt=0, description="findings, alerts, incidents, dead letters")
 
@@ -123,9 +121,7 @@ class Settings(BaseSettings):
     )
 
     data_dir: Path = Field(default_factory=lambda: platformdirs.user_state_path("spanwatch"))
-    key: SecretStr | None = Field(
-        None, description="fingerprints and checkpoints; default: a file in data_dir"
-    )
+    key: SecretStr | None = Field(None, description="fingerprints and checkpoints; default: a file in data_dir")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json"] = "console"
     rules: Rules = Rules()
@@ -179,9 +175,7 @@ def load(file: Path | None = None) -> Settings:
     unknown = sorted(
         name
         for name in os.environ
-        if name.startswith(PREFIX)
-        and not name.startswith(TEST_PREFIX)
-        and name.split("__", 1)[0] not in known
+        if name.startswith(PREFIX) and not name.startswith(TEST_PREFIX) and name.split("__", 1)[0] not in known
     )
     if unknown:
         raise SettingsError("unknown setting: " + ", ".join(unknown))
@@ -194,9 +188,7 @@ def load(file: Path | None = None) -> Settings:
             path.read_bytes()
         return FromFile()
     except ValidationError as error:
-        lines = [
-            f"{'.'.join(str(p) for p in e['loc'])}: {e['msg']}" for e in error.errors(include_input=False)
-        ]
+        lines = [f"{'.'.join(str(p) for p in e['loc'])}: {e['msg']}" for e in error.errors(include_input=False)]
         raise SettingsError("; ".join(lines)) from None
     except (OSError, SettingsSourceError, tomllib.TOMLDecodeError) as error:
         raise SettingsError(f"{path or 'environment'}: {type(error).__name__}") from None

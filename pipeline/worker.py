@@ -53,7 +53,8 @@ class Worker:
     """Drives one engine over one partition.
 
     `route` receives windows and sightings that another partition's engine must see; without it they go straight
-    back into this engine. `decode` is `decode_activity` for stage two. `after` is called with every stored block before its offsets may be acknowledged.
+    back into this engine. `decode` is `decode_activity` for stage two. `after` is called with every stored block
+    before its offsets may be acknowledged.
     `now_ns` is the wall clock, used for the time of a checkpoint only.
     """
 
@@ -203,8 +204,7 @@ class Worker:
                 dead.extend(value.dead_letters)
                 events.extend(value.spans)
                 located.extend(
-                    Located(span, record.partition, record.offset, index)
-                    for index, span in enumerate(value.spans)
+                    Located(span, record.partition, record.offset, index) for index, span in enumerate(value.spans)
                 )
             elif value is not None:
                 events.extend(value.windows)

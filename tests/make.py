@@ -9,9 +9,7 @@ from detectors.model import Resource, Span, digest
 T0 = 1_795_186_800_000_000_000  # 2026-11-20T15:00:00Z
 
 
-def span(
-    seq: int = 0, *, session: str = "s1", agent: str = "a1", at_ms: int | None = None, **changes: Any
-) -> Span:
+def span(seq: int = 0, *, session: str = "s1", agent: str = "a1", at_ms: int | None = None, **changes: Any) -> Span:
     """A tool-call Span number `seq` of a session, one second after the one before it; `changes` win."""
     start = T0 + (at_ms if at_ms is not None else seq * 1000) * 1_000_000
     trace = digest("trace", session)
