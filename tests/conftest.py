@@ -1,0 +1,3 @@
+"""Fixtures every test file may ask for."""
+
+pytest_plugins = ["tests.kafka_broker"]
