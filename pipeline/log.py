@@ -50,7 +50,7 @@ class Log:
         self._changed = threading.Condition()
         self._reading = threading.Lock()
         self._waiting: deque[tuple[bytes, Future[int]]] = deque()
-        self._trim_below = 0
+        self._trim_below = self._trimmed = 0
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
         self._thread.start()
@@ -144,17 +144,16 @@ class Log:
         self._writer.close()
 
     def _run(self) -> None:
-        trimmed = 0
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._waiting or self._trim_below > trimmed or self._closing)
+                self._changed.wait_for(lambda: self._waiting or self._trim_below > self._trimmed or self._closing)
                 batch = list(self._waiting)
                 self._waiting.clear()
                 below, closing = self._trim_below, self._closing
             if batch:
                 self._commit(batch)
-            if below > trimmed and self._trim(below):
-                trimmed = below
+            if below > self._trimmed and self._trim(below):
+                self._trimmed = below
             if closing and not batch:
                 return
 
