@@ -1,0 +1,173 @@
+"""Secret rules as files: one YAML list per vendor, decoded strictly, proved by the examples they carry.
+
+A rule names a secret in one of two ways. `pattern` alone is a token one can recognise by itself (`ghp_...`).
+`keys` plus `pattern` is a value one can only recognise by the name it is assigned to (`DD_API_KEY=...`); then
+the pattern must fit the whole value. In both, the one capture group is the secret itself.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import string
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import yaml
+
+from detectors.errors import RuleError
+from detectors.model import Category, Severity
+from detectors.secret_checks import CHECKS
+
+RuleId = r"^[a-z0-9][a-z0-9._-]*$"
+
+
+class Examples(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Texts with holes (`<alnum:36>`); in `match` the secret stands between « and »."""
+
+    match: tuple[str, ...]
+    no_match: tuple[str, ...]
+
+
+class SecretRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One kind of secret: how it looks, how its format is verified, who issued it and what to do.
+
+    `tier` says how sure the look alone makes us: `likely` for a vendor's own format or a vendor's key name,
+    `possible` for a key name anyone uses. `trigger` is the first pass's pattern where it cannot be derived
+    from `pattern`; `window` bounds how far around a trigger the second pass looks, in bytes. `chosen` marks values people think up, where fillers, names
+    of variables and code that fetches the value must be told from the value.
+    """
+
+    id: str
+    title: str
+    severity: Literal["info", "low", "medium", "high", "critical"]
+    status: Literal["test", "stable", "deprecated"] = "stable"
+    tier: Literal["likely", "possible"] = "likely"
+    tags: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+    pattern: str
+    trigger: str = ""
+    window: int = 512
+    min_entropy: float = 0.0
+    chosen: bool = False
+    check: str = ""
+    issuer: str
+    rotation: Literal["cloud", "database", "service_account", "third_party"]
+    static: bool
+    category: Category = Category.CREDENTIAL_EXPOSURE
+    standards: tuple[str, ...]
+    description: str
+    blind_spots: str
+    runbook: str
+    examples: Examples
+    also: tuple[str, ...] = ()
+
+    @property
+    def level(self) -> Severity:
+        """`severity` as the number findings carry."""
+        return Severity[self.severity.upper()]
+
+
+def read_secrets(files: Iterable[Path]) -> list[SecretRule]:
+    """Rules of all files in order; the first thing wrong raises RuleError."""
+    rules: list[SecretRule] = []
+    seen: dict[str, str] = {}
+    for file in files:
+        for number, rule in enumerate(_decode(file)):
+            path = f"$[{number}]"
+            if rule.id in seen:
+                raise RuleError(str(file), f"{path}.id", f"{rule.id} is already defined in {seen[rule.id]}")
+            reason = _wrong(rule)
+            if reason:
+                raise RuleError(str(file), f"{path}.{reason[0]}", reason[1])
+            seen[rule.id] = str(file)
+            rules.append(rule)
+    return rules
+
+
+def _decode(file: Path) -> list[SecretRule]:
+    try:
+        raw: Any = yaml.load(file.read_text("utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise RuleError(str(file), "$", f"not readable as YAML: {type(error).__name__}") from error
+    try:
+        return msgspec.convert(raw, list[SecretRule])
+    except msgspec.ValidationError as error:
+        reason, _, path = str(error).partition(" - at `")
+        raise RuleError(str(file), path.rstrip("`") or "$", reason) from error
+
+
+def _wrong(rule: SecretRule) -> tuple[str, str] | None:
+    """(key, reason) of the first thing decoding cannot see."""
+    if not re.match(RuleId, rule.id):
+        return "id", "only lower-case letters, digits, dot, hyphen and underscore"
+    for name, pattern in (("pattern", rule.pattern), *(("keys", key) for key in rule.keys)):
+        try:
+            groups = re.compile(pattern.encode("ascii")).groups
+        except (re.error, UnicodeEncodeError) as error:
+            return name, f"not a regular expression over ASCII: {error}"
+        if groups != (1 if name == "pattern" else 0):
+            return name, "a pattern has exactly one capture group, the secret; a key has none"
+    if rule.check and rule.check not in CHECKS:
+        return "check", f"unknown; known are {', '.join(sorted(CHECKS))}"
+    if not rule.examples.match or not rule.examples.no_match:
+        return "examples", "at least one match and one no_match"
+    return None
+
+
+_ALPHABETS = {
+    "alnum": string.ascii_letters + string.digits,
+    "lowalnum": string.ascii_lowercase + string.digits,
+    "upalnum": string.ascii_uppercase + string.digits,
+    "alpha": string.ascii_letters,
+    "lower": string.ascii_lowercase,
+    "upper": string.ascii_uppercase,
+    "digits": string.digits,
+    "hex": "0123456789abcdef",
+    "HEX": "0123456789ABCDEF",
+    "base32": string.ascii_uppercase + "234567",
+    "base64": string.ascii_letters + string.digits + "+/",
+    "b64url": string.ascii_letters + string.digits + "-_",
+    "word": string.ascii_letters + string.digits + "_",
+}
+_HOLE = re.compile(r"<([A-Za-z0-9]+):(?:([^<>]+?):)?(\d+)>|<uuid>")
+
+
+def fill(example: str, seed: int) -> str:
+    """The example with every hole filled and the marks around the secret taken away."""
+    return mark(example, seed)[0]
+
+
+def mark(example: str, seed: int) -> tuple[str, tuple[int, int] | None]:
+    """The filled example and the character range of the secret marked in it, if one is."""
+    rng = random.Random(f"{seed}/{example}")  # a string seeds the same on every platform
+
+    def one(hole: re.Match[str]) -> str:
+        if hole[0] == "<uuid>":
+            text = "".join(rng.choices(_ALPHABETS["hex"], k=32))
+            return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-a{text[17:20]}-{text[20:]}"
+        kind, argument, count = hole[1], hole[2], int(hole[3])
+        if kind == "repeat":
+            return (argument or "x") * count
+        if kind not in _ALPHABETS:
+            return hole[0]
+        return _mixed(rng, _ALPHABETS[kind], count)
+
+    text = _HOLE.sub(one, example)
+    if "«" not in text:
+        return text, None
+    start = text.index("«")
+    end = text.index("»") - 1
+    return text.replace("«", "").replace("»", ""), (start, end)
+
+
+def _mixed(rng: random.Random, alphabet: str, count: int) -> str:
+    """Random characters; from eight on, one letter and one digit at least where the alphabet has both."""
+    while True:
+        text = "".join(rng.choices(alphabet, k=count))
+        digit = not re.search(r"\d", alphabet) or re.search(r"\d", text)
+        letter = not re.search(r"[A-Za-z]", alphabet) or re.search(r"[A-Za-z]", text)
+        if count < 8 or (digit and letter):
+            return text

@@ -1,0 +1,445 @@
+"""Secrets in agent text: found in two passes, replaced by a placeholder, reported as findings.
+
+Pass one is a single Hyperscan call over all texts of a batch joined into one buffer; it only says where a rule
+may have ended. Pass two reads a bounded window there, decides, and takes the secret's exact range. Texts are
+scanned as they stand, JSON-escaped or not, because a placeholder must stand where the secret stood.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+import threading
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from itertools import accumulate
+from typing import NamedTuple, TypeAlias
+
+import hyperscan
+
+from detectors.detector import Detector, finding
+from detectors.errors import RuleError
+from detectors.model import Category, Finding, SecretMatch, Severity, Span, Verdict
+from detectors.secret_checks import unescape, verdict
+from detectors.secret_rules import Examples, SecretRule
+from detectors.secret_values import assignment, entropy, hollow, reference, triggers, value_at
+
+PLACEHOLDER = re.compile(rb"MASKED~[a-z0-9._-]+~\d+~[0-9a-f]{16}~")
+MAX_CANDIDATES = 10_000  # of pass one, per text; what lies behind them is masked unread
+_SEPARATOR = "\0"
+_CONTINUATION = bytes(range(0x80, 0xC0))
+_REMAINDER = 4  # what a better match leaves over of a weaker one is masked too, from this length on
+
+UNSCANNED = SecretRule(
+    id="unscanned",
+    title="Text too dense to scan, masked whole",
+    severity="low",
+    tier="possible",
+    pattern="(.)",
+    issuer="unknown",
+    rotation="third_party",
+    static=False,
+    standards=("LLM02:2026",),
+    description="One text held more candidates than one text may; the rest of it was masked unread.",
+    blind_spots="What the masked text held is unknown.",
+    runbook="Look at the emitter: text of this kind is generated, not written.",
+    examples=Examples(match=("",), no_match=("",)),
+)
+
+
+class Hit(NamedTuple):
+    """A secret's range, the rule that found it, what its format proves and its keyed fingerprint."""
+
+    start: int
+    end: int
+    rule: SecretRule
+    verdict: Verdict
+    fingerprint: str
+
+
+class _Range(NamedTuple):
+    start: int
+    end: int
+    rule: SecretRule
+
+
+Spans: TypeAlias = Callable[[bytes, int, int, int], Iterator[tuple[int, int]]]
+_ESCAPED = re.compile(
+    rb"(?:\\[nrtbfv0]|\\u[0-9a-fA-F]{4}|\\x[0-9a-fA-F]{2}|%[0-9a-fA-F]{2}|(?:\x1b|\\u001b|\\x1b|\\e|\\033)\[[0-9;]{0,8}m)\Z"
+)
+_ALNUM = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
+
+
+def _begins(data: bytes, start: int) -> bool:
+    """Whether a token can begin here: after anything but a letter or digit, unless that ends an escape."""
+    if start == 0 or data[start - 1] not in _ALNUM:
+        return True
+    return _ESCAPED.search(data, max(0, start - 18), start) is not None
+
+
+def _tokens(rule: SecretRule) -> Spans:
+    """Pass two of a rule whose pattern stands for itself."""
+    regex = re.compile(rule.pattern.encode("ascii"))
+    window, least, chosen = rule.window, rule.min_entropy, rule.chosen
+
+    def spans(data: bytes, begin: int, to: int, stop: int) -> Iterator[tuple[int, int]]:
+        ahead = min(stop, to + window)
+        while begin < to:
+            found = regex.search(data, begin, ahead)
+            if found is None or found.start() >= to:
+                return
+            if found.end() == ahead < stop:  # the window cut it, not the pattern
+                found = regex.match(data, found.start(), stop) or found
+            start, end = found.span(1)
+            follows = found.end() < stop and data[found.end()] in _ALNUM and data[found.end() - 1] in _ALNUM
+            secret = found[1]
+            begin = found.end()
+            if follows or not _begins(data, found.start()) or hollow(secret) or entropy(secret) < least:
+                begin = found.start() + 1
+            elif not (chosen and (PLACEHOLDER.match(secret) or reference(secret, quoted=True, shell=False))):
+                yield start, end
+
+    return spans
+
+
+_IDENTIFIER_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-"
+_OTHER_TOKENS = re.compile(
+    rb"(?i)(?:csrf|xsrf|next|page|prev|continuation|sync|cancel(?:lation)?|pad|eos|bos|unk|mask|stop|start|end|max|min|"
+    rb"public|num|total|special|first|last|cursor|trace|forgot|reset|show|hide|no|has|is|use|with|without|per|of)[_.-]?\Z"
+)
+
+
+def _values(rule: SecretRule) -> Spans:
+    """Pass two of a rule that knows its secret by the name it is assigned to."""
+    keys, shape = assignment(rule.keys), re.compile(rule.pattern.encode("ascii"))
+    least, chosen = rule.min_entropy, rule.chosen
+
+    def spans(data: bytes, begin: int, to: int, stop: int) -> Iterator[tuple[int, int]]:
+        begin = max(begin, to - 160)
+        while begin < to and (found := keys.search(data, begin, min(stop, to + 96))):
+            if found.start() >= to:
+                return
+            begin = found.end()
+            before = data[max(0, found.start() - 48) : found.start()]
+            name = before[len(before.rstrip(_IDENTIFIER_BYTES)) :]
+            option = found["argument"] is not None or found[0][-1:] in b" \t"
+            if option and not name.startswith(b"-") and _EQ.search(found[0]) is None:
+                continue
+            if _OTHER_TOKENS.search(name):
+                continue
+            quote = found["quote"] or found["argument"]
+            shell = not quote and (name.startswith(b"-") or found["key"].isupper())
+            start, end = value_at(data, found.end(), stop, quote, shell)
+            value = data[start:end]
+            fits = shape.fullmatch(value)
+            if fits is None or PLACEHOLDER.fullmatch(value) or hollow(fits[1]) or entropy(fits[1]) < least:
+                continue
+            if chosen and reference(value, bool(quote), shell):
+                continue
+            yield start + fits.start(1), start + fits.end(1)
+            begin = end
+
+    return spans
+
+
+_EQ = re.compile(rb"[:=>]|u003|%3")
+_BEGIN = re.compile(rb"-----BEGIN (?:[A-Z0-9]{1,16} ){0,4}PRIVATE KEY(?: BLOCK)?-----")
+_LINE = rb"(?:\\{1,16}[nrt]|\\{1,16}u000[ad]|[\s\"'+,|>#*]|%0[AD]|&#1[03];)"
+_BODY = re.compile(
+    _LINE + rb"{0,64}(?:[A-Za-z][A-Za-z-]{2,20}: [^\r\n\\]{1,120}" + _LINE + rb"{1,64}){0,8}[A-Za-z0-9+/=]{16}"
+)
+_END = re.compile(rb"-----END [A-Z0-9 ]{0,64}-----")
+
+
+def _armour(rule: SecretRule) -> Spans:
+    """Pass two of armoured private keys: from BEGIN to END, or to the end of the text where END was cut off."""
+
+    def spans(data: bytes, begin: int, to: int, stop: int) -> Iterator[tuple[int, int]]:
+        found = _BEGIN.search(data, max(begin, to - 128), to)
+        if found is None or _BODY.match(data, found.end(), min(stop, to + 2048)) is None:
+            return
+        end = _END.search(data, to, stop)
+        yield found.start(), end.end() if end else stop
+
+    return spans
+
+
+def _cut(pattern: str) -> str:
+    """The pattern for pass one: no trailing look-ahead, the last repeat at its minimum, so it fires once."""
+    cut = re.sub(r"\(\?!(?:[^()\\]|\\.)*\)$", "", pattern)
+    cut = re.sub(r"\{(\d+),\d*\}(\)*)$", r"{\1}\2", cut)
+    return re.sub(r"\+(\)*)$", r"\1", cut)
+
+
+def first_pass(rule: SecretRule) -> tuple[str, ...]:
+    """The Hyperscan patterns that stand for the rule in pass one."""
+    if rule.trigger:
+        return (rule.trigger,)
+    return triggers(rule.keys) if rule.keys else (_cut(rule.pattern),)
+
+
+@lru_cache(maxsize=16)
+def _database(patterns: tuple[tuple[int, str], ...]) -> hyperscan.Database:
+    """Compiled once per set of patterns in a process."""
+    database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
+    database.compile(
+        expressions=[pattern.encode("ascii") for _, pattern in patterns],
+        ids=[number for number, _ in patterns],
+        elements=len(patterns),
+        flags=0,
+    )
+    return database
+
+
+def refused(rule: SecretRule) -> str:
+    """Why pass one cannot use the rule, or nothing."""
+    try:
+        _database(tuple((0, pattern) for pattern in first_pass(rule)))
+    except hyperscan.error as error:
+        return str(error)
+    return ""
+
+
+class Scanner:
+    """Finds and masks secrets. Immutable after construction and safe to share between threads."""
+
+    def __init__(self, rules: Sequence[SecretRule], key: bytes) -> None:
+        self.rules = tuple(rules)
+        self._key = key
+        self._spans = [_values(r) if r.keys else _armour(r) if r.check == "pem" else _tokens(r) for r in self.rules]
+        self._patterns = tuple((n, p) for n, rule in enumerate(self.rules) for p in first_pass(rule))
+        self._local = threading.local()
+        if self._patterns:
+            self._compile()
+
+    def _compile(self) -> None:
+        try:
+            self._database = _database(self._patterns)
+        except hyperscan.error as error:
+            for rule in self.rules:
+                if reason := refused(rule):
+                    raise RuleError(rule.id, "pattern", f"refused by Hyperscan: {reason}") from error
+            raise RuleError("rules", "$", f"refused by Hyperscan together: {error}") from error
+
+    def fingerprint(self, secret: str) -> str:
+        """Keyed hash of the secret as it was before any escaping: equal secrets correlate, nothing is looked up."""
+        return self._fingerprint(secret.encode("utf-8", "surrogatepass"))
+
+    def _fingerprint(self, secret: bytes) -> str:
+        return hmac.digest(self._key, unescape(secret), "sha256")[:8].hex()
+
+    def find(self, text: str) -> list[Hit]:
+        """Secrets in the text, ascending and apart, at character offsets."""
+        return self.mask_many((text,)).get(0, [])
+
+    def find_bytes(self, data: bytes) -> list[Hit]:
+        """Secrets in the bytes, ascending and apart, at byte offsets."""
+        return self._resolve(data, 0, len(data), self._candidates(data))
+
+    def mask_many(self, texts: Sequence[str]) -> dict[int, list[Hit]]:
+        """Hits of those texts that have any, by index: one first pass for all of them."""
+        data = _SEPARATOR.join(texts).encode("utf-8", "surrogatepass")
+        candidates = self._candidates(data)
+        if not candidates:
+            return {}
+        sizes = [len(t) if t.isascii() else len(t.encode("utf-8", "surrogatepass")) for t in texts]
+        starts = [0, *accumulate(size + 1 for size in sizes)]
+        found: dict[int, list[Hit]] = {}
+        first = 0
+        while first < len(candidates):
+            index = bisect_right(starts, (candidates[first] >> 16) - 1) - 1
+            last = first
+            while last < len(candidates) and (candidates[last] >> 16) - 1 < starts[index + 1]:
+                last += 1
+            start, end = starts[index], starts[index] + sizes[index]
+            hits = self._resolve(data, start, end, candidates[first:last])
+            if hits:
+                found[index] = list(_in_characters(data, start, hits, texts[index].isascii()))
+            first = last
+        return found
+
+    def apply(self, text: str, hits: Sequence[Hit]) -> str:
+        """The text with a placeholder in the place of every hit."""
+        parts: list[str] = []
+        done = 0
+        for hit in hits:
+            parts += text[done : hit.start], placeholder(hit)
+            done = hit.end
+        return "".join(parts) + text[done:]
+
+    def mask(self, text: str, where: str) -> tuple[str, tuple[SecretMatch, ...]]:
+        """The masked text and what was masked in it."""
+        hits = self.find(text)
+        if not hits:
+            return text, ()
+        return self.apply(text, hits), tuple(match(hit, where) for hit in hits)
+
+    def _candidates(self, data: bytes) -> list[int]:
+        """Pass one: (end offset, rule number) packed into one int each, ascending."""
+        found: list[int] = []
+        if not data or not self._patterns:
+            return found
+        add = found.append
+
+        def on_match(number: int, _start: int, end: int, _flags: int, _context: object) -> None:
+            add(end << 16 | number)
+
+        self._database.scan(data, match_event_handler=on_match, scratch=self._scratch())
+        found.sort()
+        return found
+
+    def _scratch(self) -> hyperscan.Scratch:
+        scratch = getattr(self._local, "scratch", None)
+        if scratch is None:
+            scratch = self._local.scratch = self._database.scratch.clone()  # one per thread, never shared
+        return scratch
+
+    def _resolve(self, data: bytes, start: int, stop: int, candidates: Sequence[int]) -> list[Hit]:
+        """Pass two over one text, then one owner for every byte."""
+        bound = max(MAX_CANDIDATES, (stop - start) // 64)
+        found: list[_Range] = []
+        done: dict[int, int] = {}
+        for packed in candidates[:bound]:
+            to, number = packed >> 16, packed & 0xFFFF
+            rule = self.rules[number]
+            begin = max(start, to - rule.window, done.get(number, start))
+            if begin < to:
+                for one, end in self._spans[number](data, begin, to, stop):
+                    found.append(_Range(one, end, rule))
+                    done[number] = end
+        if len(candidates) > bound:
+            unread = max(start, (candidates[bound] >> 16) - UNSCANNED.window)
+            found.append(_Range(unread, stop, UNSCANNED))
+        return [self._hit(data, one) for one in _apart(data, found)] if found else []
+
+    def _hit(self, data: bytes, one: _Range) -> Hit:
+        secret = data[one.start : one.end]
+        return Hit(one.start, one.end, one.rule, verdict(one.rule.check, secret), self._fingerprint(secret))
+
+
+def _rank(one: _Range) -> tuple[int, int, int, str]:
+    weight = 2 if one.rule is UNSCANNED else 1 if one.rule.tier == "possible" else 0
+    return weight, one.start - one.end, one.start, one.rule.id
+
+
+def _apart(data: bytes, found: list[_Range]) -> list[_Range]:
+    """Non-overlapping ranges: the vendor's rule before the key name, then the longer; the rest keep what is left."""
+    low, high = min(one.start for one in found), max(one.end for one in found)
+    taken = [(m.start(), m.end()) for m in PLACEHOLDER.finditer(data, max(0, low - 256), high + 256)]
+    kept: list[_Range] = []
+    for one in sorted(set(found), key=_rank):
+        for start, end in _left_over(one.start, one.end, taken):
+            if (start, end) == (one.start, one.end) or end - start >= _REMAINDER:
+                kept.append(_Range(start, end, one.rule))
+                at = bisect_right(taken, (start, end))
+                taken.insert(at, (start, end))
+    return sorted(kept)
+
+
+def _left_over(start: int, end: int, taken: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Parts of start..end that no taken range covers; `taken` is ascending and apart."""
+    at = max(0, bisect_right(taken, (start, start)) - 1)
+    while at < len(taken) and taken[at][0] < end:
+        if taken[at][1] > start:
+            if taken[at][0] > start:
+                yield start, taken[at][0]
+            start = max(start, taken[at][1])
+        at += 1
+    if start < end:
+        yield start, end
+
+
+def _in_characters(data: bytes, start: int, hits: Sequence[Hit], ascii_only: bool) -> Iterator[Hit]:
+    """Hits at byte offsets of the buffer as hits at character offsets of the text that begins at `start`."""
+    at, characters = start, 0
+    for hit in hits:
+        if ascii_only:
+            yield hit._replace(start=hit.start - start, end=hit.end - start)
+            continue
+        first = characters + len(data[at : hit.start].translate(None, _CONTINUATION))
+        characters = first + len(data[hit.start : hit.end].translate(None, _CONTINUATION))
+        at = hit.end
+        yield hit._replace(start=first, end=characters)
+
+
+def placeholder(hit: Hit) -> str:
+    """What stands in a text in the place of a secret."""
+    return f"MASKED~{hit.rule.id}~{hit.end - hit.start}~{hit.fingerprint}~"
+
+
+def match(hit: Hit, where: str, surface: str = "attribute") -> SecretMatch:
+    """The hit as a Span carries it."""
+    return SecretMatch(
+        rule_id=hit.rule.id,
+        where=where,
+        length=hit.end - hit.start,
+        fingerprint=hit.fingerprint,
+        verdict=hit.verdict,
+        severity=hit.rule.level,
+        surface=surface,
+    )
+
+
+class SecretFindings(Detector[Span, None]):
+    """One finding for every distinct secret a span held before it was masked.
+
+    Blind spots: knows only what the masker found, so a secret in a form no rule describes, split over two spans
+    or encoded (base64, hex) is silent; a secret in text the emitter did not capture was never here.
+    """
+
+    id = "secrets"
+    version = "1"
+    scope = "span"
+
+    def __init__(self, rules: Sequence[SecretRule]) -> None:
+        self._rules = {rule.id: rule for rule in (*rules, UNSCANNED)}
+
+    def observe(self, event: Span, state: None) -> Iterator[Finding]:
+        seen: set[tuple[str, str]] = set()
+        worst_first = sorted(event.secrets, key=lambda m: -self._severity(m))
+        for one in worst_first:
+            if (one.rule_id, one.fingerprint) in seen:
+                continue
+            seen.add((one.rule_id, one.fingerprint))
+            rule = self._rules.get(one.rule_id)
+            yield finding(
+                self,
+                event,
+                rule_id=one.rule_id,
+                severity=self._severity(one),
+                category=rule.category if rule else Category.CREDENTIAL_EXPOSURE,
+                title=rule.title if rule else "Secret of a rule no longer loaded",
+                confidence="confirmed" if one.verdict == "valid" else "suspected",
+                key=one.fingerprint,
+                evidence={
+                    "rule": one.rule_id,
+                    "where": one.where,
+                    "surface": one.surface,
+                    "length": str(one.length),
+                    "fingerprint": one.fingerprint,
+                    "verdict": one.verdict,
+                    "issuer": rule.issuer if rule else "unknown",
+                    "rotation": rule.rotation if rule else "unknown",
+                    "static": str(rule.static).lower() if rule else "unknown",
+                    "advice": _advice(one, rule),
+                },
+                standards=rule.standards if rule else (),
+            )
+
+    def _severity(self, one: SecretMatch) -> Severity:
+        """A bad checksum lowers to low; a user's own paste by one step; a mere key name in a result to low."""
+        severity = one.severity
+        rule = self._rules.get(one.rule_id)
+        if one.verdict == "invalid" or (rule and rule.tier == "possible" and one.surface == "result"):
+            return min(severity, Severity.LOW)
+        if one.surface == "prompt":
+            return Severity(max(Severity.LOW, severity - 1)) if severity > Severity.LOW else severity
+        return severity
+
+
+def _advice(one: SecretMatch, rule: SecretRule | None) -> str:
+    """What to do, said to the user who pasted it where a user did."""
+    if one.surface == "prompt":
+        return "You pasted a credential into a prompt: revoke it and pass it by a secrets manager or variable instead."
+    return rule.runbook if rule else "Revoke it."
