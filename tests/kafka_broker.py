@@ -19,6 +19,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from pipeline import kafka
+from pipeline.settings import Kafka
 
 ROOT = Path(__file__).resolve().parent.parent
 POM = ROOT / "tests" / "kafka" / "pom.xml"
@@ -133,6 +137,32 @@ def start(folder: Path) -> Broker | Given:
     """A running broker; raises Absent when there can be none."""
     named = os.environ.get("SPANWATCH_TEST_KAFKA")
     return Given(named) if named else Broker(folder)
+
+
+def own_topics(bootstrap: str, **changes: object) -> Kafka:
+    """Settings of a deployment nobody else on this broker has."""
+    name = uuid.uuid4().hex[:8]
+    values = {field: f"{field[6:]}-{name}" for field in Kafka.model_fields if field.startswith("topic_")}
+    return Kafka.model_validate(
+        {"bootstrap": bootstrap, "group": f"group-{name}", "partitions": 4, **values, **changes}
+    )
+
+
+async def read(settings: Kafka, topic: str) -> list[tuple[int, int, bytes]]:
+    """Everything in a topic as (partition, offset, value)."""
+    consumer = AIOKafkaConsumer(**kafka.client_options(settings), auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        parts = [TopicPartition(topic, p) for p in range(settings.partitions)]
+        consumer.assign(parts)
+        ends = await consumer.end_offsets(parts)
+        found: list[tuple[int, int, bytes]] = []
+        while len(found) < sum(ends.values()):
+            for records in (await consumer.getmany(timeout_ms=1000)).values():
+                found += [(r.partition, r.offset, r.value) for r in records]
+        return sorted(found)
+    finally:
+        await consumer.stop()
 
 
 @pytest.fixture(scope="session")
