@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
 
 import msgspec
@@ -39,6 +39,14 @@ class Detector(ABC, Generic[E, S]):
     def new_state(self) -> S:
         """Blank state of one key; None for stateless detectors."""
         return None  # type: ignore[return-value]  # S is None for stateless detectors
+
+    def select(self, events: Sequence[E]) -> Iterable[int] | None:
+        """Ascending indices of the events this detector has anything to do with; None is all of them.
+
+        The engine calls it once per batch, so work that is cheaper in bulk (one scan over many spans) goes here.
+        It must not change any answer of `observe`, which may also be called without it.
+        """
+        return None
 
     @abstractmethod
     def observe(self, event: E, state: S) -> Iterable[Finding]:

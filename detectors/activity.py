@@ -1,0 +1,171 @@
+"""One session's activity in event time: Windows of counts for each agent's baseline, Sightings of entities."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from detectors.model import Sighting, Span, Window, digest
+
+WINDOW_NS = 60_000_000_000
+LATENESS_NS = 30_000_000_000
+SKEW_NS = 300_000_000_000  # a start further than this ahead of its arrival is a wrong clock
+MAX_OPEN = 8
+MAX_IDS = 10_000
+MAX_NAMES = 64
+MAX_SIGHTINGS = 2_048
+
+NOT_TOOL = frozenset({"approval", "llm_call"})
+SUMS = (("bytes.out", "bytes_out"), ("bytes.in", "bytes_in"), ("tokens.in", "tokens_in"), ("tokens.out", "tokens_out"))
+
+
+class Building(msgspec.Struct, array_like=True):
+    """A window still open; `ids` holds what it counted, so that nothing is counted twice."""
+
+    start_ns: int
+    agent_id: str = ""
+    agent_type: str = ""
+    last: tuple[int, str, str] = (0, "", "")
+    counts: dict[str, int] = {}
+    tools: dict[str, None] = {}
+    hosts: dict[str, None] = {}
+    ids: set[str] = set()
+
+
+class Activity(msgspec.Struct, array_like=True):
+    """What a session is doing: its open windows, how far its event time is, and which entities it has shown."""
+
+    tenant: str
+    session_id: str
+    watermark_ns: int = 0
+    closed_ns: int = 0  # windows that start before this are closed
+    windows: dict[int, Building] = {}
+    sighted: dict[str, None] = {}
+
+    def add(self, span: Span) -> bool:
+        """Count the span once; True when a window has become due to close."""
+        now = span.start_ns
+        if span.received_ns and now > span.received_ns + SKEW_NS:
+            now = span.received_ns
+        start = now - now % WINDOW_NS
+        if now > self.watermark_ns:
+            self.watermark_ns = now
+        if start < self.closed_ns:
+            return False
+        window = self.windows.get(start)
+        if window is None:
+            window = self.windows[start] = Building(start)
+        mark = span.id
+        if span.call_id:  # a call's span and its log event are one; its approval is another
+            mark = "?" + span.call_id if span.kind == "approval" else "!" + span.call_id
+        if len(self.windows) == 1:
+            known = mark in window.ids
+        else:
+            known = any(mark in other.ids for other in self.windows.values())
+        if not known:
+            if len(window.ids) < MAX_IDS:
+                window.ids.add(mark)
+            _count(window, span, now)
+        if len(self.windows) == 1:
+            return False
+        return min(self.windows) + WINDOW_NS + LATENESS_NS <= self.watermark_ns or len(self.windows) > MAX_OPEN
+
+    def due(self) -> Iterator[Window]:
+        """Close and yield the windows whose end and lateness the session's event time has passed."""
+        while self.windows:
+            start = min(self.windows)
+            if start + WINDOW_NS + LATENESS_NS > self.watermark_ns and len(self.windows) <= MAX_OPEN:
+                return
+            yield self._close(start)
+
+    def close(self) -> Iterator[Window]:
+        """Close and yield every open window."""
+        for start in sorted(self.windows):
+            yield self._close(start)
+
+    def _close(self, start: int) -> Window:
+        window = self.windows.pop(start)
+        self.closed_ns = max(self.closed_ns, start + WINDOW_NS)
+        return Window(
+            id=digest("window", self.tenant, self.session_id, start),
+            tenant=self.tenant,
+            agent_id=window.agent_id,
+            agent_type=window.agent_type,
+            session_id=self.session_id,
+            start_ns=start,
+            end_ns=start + WINDOW_NS,
+            last_span_id=window.last[1],
+            last_trace_id=window.last[2],
+            counts=dict(sorted(window.counts.items())),
+            tools=tuple(sorted(window.tools)),
+            hosts=tuple(sorted(window.hosts)),
+        )
+
+    def sightings(self, span: Span) -> Iterator[Sighting]:
+        """Entities of this span that the session had not shown before."""
+        fields = span.fields
+        for match in span.secrets:
+            detail = {"rule_id": match.rule_id, "surface": match.surface, "severity": match.severity.label}
+            yield from self._sight(span, "secret", match.fingerprint, detail)
+        hosts = fields.get("egress.hosts") or fields.get("egress.host")
+        if isinstance(hosts, str):
+            for host in hosts.split(",")[:MAX_NAMES]:
+                detail = {"host": host, "kind": span.kind, "tool": span.text("tool.name")[:200]}
+                yield from self._sight(span, "host", f"{span.agent_type}/{host}", detail)
+        for field, entity in (("credential", "credential"), ("commit.sha", "commit")):
+            if value := fields.get(field):
+                yield from self._sight(span, entity, str(value), {})
+
+    def _sight(self, span: Span, kind: str, entity: str, detail: dict[str, str]) -> Iterator[Sighting]:
+        mark = f"{kind}/{entity}"
+        if mark in self.sighted:
+            return
+        if len(self.sighted) >= MAX_SIGHTINGS:  # the oldest is forgotten; seen again, it has the same id again
+            del self.sighted[next(iter(self.sighted))]
+        self.sighted[mark] = None
+        yield Sighting(
+            id=digest("sighting", self.tenant, kind, entity, self.session_id),
+            tenant=self.tenant,
+            entity_kind=kind,
+            entity_id=entity,
+            agent_id=span.agent_id,
+            agent_type=span.agent_type,
+            session_id=self.session_id,
+            trace_id=span.trace_id,
+            span_id=span.span_id,
+            time_ns=span.start_ns,
+            detail={name: value for name, value in detail.items() if value},
+        )
+
+
+def _count(window: Building, span: Span, now: int) -> None:
+    fields, counts, kind = span.fields, window.counts, span.kind
+    counts["spans"] = counts.get("spans", 0) + 1
+    if kind == "llm_call":
+        counts["llm_calls"] = counts.get("llm_calls", 0) + 1
+    elif kind == "approval":
+        if fields.get("approval.decision") == "deny":
+            counts["denied"] = counts.get("denied", 0) + 1
+    elif (tool := fields.get("tool.name")) is not None:
+        counts["tool_calls"] = counts.get("tool_calls", 0) + 1
+        if tool not in window.tools and len(window.tools) < MAX_NAMES:
+            window.tools[str(tool)] = None
+    if kind == "command":
+        counts["commands"] = counts.get("commands", 0) + 1
+    if span.status == "error" or fields.get("success") is False:
+        counts["errors"] = counts.get("errors", 0) + 1
+    hosts = fields.get("egress.hosts") or fields.get("egress.host")
+    if hosts is not None:
+        counts["egress"] = counts.get("egress", 0) + 1
+        for host in str(hosts).split(","):
+            if len(window.hosts) < MAX_NAMES:
+                window.hosts[host] = None
+    for field, name in SUMS:
+        value = fields.get(field)
+        if value is not None and isinstance(value, int):
+            counts[name] = counts.get(name, 0) + value
+    if not window.agent_id and span.agent_id:
+        window.agent_id, window.agent_type = span.agent_id, span.agent_type
+    if now >= window.last[0]:
+        window.last = max(window.last, (now, span.span_id, span.trace_id))

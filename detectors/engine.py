@@ -1,0 +1,300 @@
+"""Runs every detector over events in order: keyed state, windows, alerts, snapshots; pure, and deterministic.
+
+State is keyed by what a detector's scope names: a session, an agent, or an entity. It lives here and nowhere
+else, so that the same events after the same snapshot give the same outcomes in every driver.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any, TypeAlias
+
+import msgspec
+
+from detectors.activity import LATENESS_NS, WINDOW_NS, Activity
+from detectors.alerting import Alerting, Case
+from detectors.detector import Detector
+from detectors.errors import StateError
+from detectors.model import Event, Failure, Outcome, Sighting, Span, Window, digest
+
+AnyDetector: TypeAlias = Detector[Any, Any]
+FORMAT = 1
+QUIET_NS = WINDOW_NS + LATENESS_NS  # a session this long without a new arrival has its windows closed
+TAG_BYTES = 32
+
+
+class _Session(msgspec.Struct):
+    received_ns: int
+    activity: Activity
+    states: dict[int, Any] = {}  # detector's place in the list → its state
+
+
+class _Slot(msgspec.Struct):
+    states: dict[int, Any] = {}
+
+
+class _Saved(msgspec.Struct, array_like=True):
+    """One key's state as stored; `states` is detector id and version → what its `dump` gave."""
+
+    key: str
+    states: dict[str, bytes]
+    received_ns: int = 0
+    activity: Activity | None = None
+
+
+class _Snapshot(msgspec.Struct, array_like=True):
+    format: int
+    sessions: list[_Saved]
+    open: list[str]
+    agents: list[_Saved]
+    entities: list[_Saved]
+    cases: dict[str, Case]
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(_Snapshot).decode
+
+
+class Engine:
+    """`run` is the hot call: a batch of events in, findings and what follows from them out.
+
+    Windows and sightings among the outcomes are for the caller to route, to this engine or to another.
+    At most `max_sessions` sessions (and agents, entities, cases) are remembered; the longest silent go first, and
+    a session silent for `idle_ns` of arrival time goes too. `key` authenticates snapshots.
+    """
+
+    def __init__(
+        self,
+        detectors: Sequence[AnyDetector],
+        *,
+        key: bytes = b"",
+        max_sessions: int = 100_000,
+        idle_ns: int = 3_600_000_000_000,
+    ) -> None:
+        self.detectors = tuple(detectors)
+        self._key = hmac.digest(key, b"spanwatch engine state", "sha256")
+        self._max, self._idle_ns = max_sessions, idle_ns
+        self._on_span = [i for i, d in enumerate(self.detectors) if d.scope in ("span", "session")]
+        self._on_window = [i for i, d in enumerate(self.detectors) if d.scope == "agent"]
+        self._on_sighting = [i for i, d in enumerate(self.detectors) if d.scope == "entity"]
+        self._clear()
+
+    def _clear(self) -> None:
+        self._sessions: dict[str, _Session] = {}  # least recently seen first
+        self._open: dict[str, _Session] = {}  # those of them with open windows, in the same order
+        self._agents: dict[str, _Slot] = {}
+        self._entities: dict[str, _Slot] = {}
+        self._alerting = Alerting(self._max)
+
+    def step(self, event: Event) -> list[Outcome]:
+        """Outcomes of one event."""
+        return self.run((event,))
+
+    def run(self, events: Sequence[Event]) -> list[Outcome]:
+        """Outcomes of a batch: those of its events in order, then the last version of each alert and incident."""
+        outcomes: list[Outcome] = []
+        for kind, group in groupby(events, type):
+            batch: list[Any] = list(group)
+            if kind is Span:
+                self._spans(batch, outcomes)
+            elif kind is Window:
+                self._keyed(batch, self._on_window, self._agents, outcomes)
+            else:
+                self._keyed(batch, self._on_sighting, self._entities, outcomes)
+        outcomes.extend(self._alerting.drain())
+        return outcomes
+
+    def tick(self, now_ns: int) -> list[Outcome]:
+        """Windows of sessions silent by arrival time; forgets sessions idle for too long."""
+        outcomes: list[Outcome] = []
+        self._close_quiet(now_ns, outcomes)
+        self._drop_idle(now_ns, outcomes)
+        return outcomes
+
+    def flush(self) -> list[Outcome]:
+        """End of input: every open window, closed."""
+        outcomes: list[Outcome] = []
+        for session in self._open.values():
+            outcomes.extend(session.activity.close())
+        self._open.clear()
+        return outcomes
+
+    # spans
+
+    def _spans(self, spans: list[Span], outcomes: list[Outcome]) -> None:
+        always, todo = self._select(self._on_span, spans)
+        sessions, opened = self._sessions, self._open
+        for i, span in enumerate(spans):
+            key = span.session_key
+            received = span.received_ns
+            session = sessions.pop(key, None)
+            if session is None:
+                self._drop_idle(received, outcomes)
+                session = _Session(received, Activity(span.resource.tenant, span.session_id))
+            session.received_ns = received
+            sessions[key] = session
+            activity = session.activity
+            if activity.add(span):
+                outcomes.extend(activity.due())
+            opened.pop(key, None)
+            if activity.windows:
+                opened[key] = session
+            fields = span.fields
+            if span.secrets or "egress.host" in fields or "credential" in fields or "commit.sha" in fields:
+                outcomes.extend(activity.sightings(span))
+            if always or i in todo:
+                for slot in sorted((*always, *todo.get(i, ()))):
+                    self._observe(slot, span, session.states, outcomes)
+            if opened and received - next(iter(opened.values())).received_ns > QUIET_NS:
+                self._close_quiet(received, outcomes)
+
+    def _close_quiet(self, now_ns: int, outcomes: list[Outcome]) -> None:
+        while self._open:
+            key, session = next(iter(self._open.items()))
+            if now_ns - session.received_ns <= QUIET_NS:
+                return
+            del self._open[key]
+            outcomes.extend(session.activity.close())
+
+    def _drop_idle(self, now_ns: int, outcomes: list[Outcome]) -> None:
+        """Forget sessions idle for too long, and the longest silent where there are too many."""
+        while self._sessions:
+            key, session = next(iter(self._sessions.items()))
+            if len(self._sessions) < self._max and now_ns - session.received_ns <= self._idle_ns:
+                return
+            del self._sessions[key]
+            if self._open.pop(key, None) is not None:
+                outcomes.extend(session.activity.close())
+
+    # windows and sightings
+
+    def _keyed(
+        self,
+        events: Sequence[Window | Sighting],
+        on: list[int],
+        slots: dict[str, _Slot],
+        outcomes: list[Outcome],
+    ) -> None:
+        always, todo = self._select(on, events)
+        for i, event in enumerate(events):
+            if not always and i not in todo:
+                continue
+            key = event.agent_key if isinstance(event, Window) else event.entity_key
+            slot = slots.pop(key, None)
+            if slot is None:
+                slot = _Slot()
+                if len(slots) >= self._max:
+                    del slots[next(iter(slots))]
+            slots[key] = slot
+            for place in sorted((*always, *todo.get(i, ()))):
+                self._observe(place, event, slot.states, outcomes)
+
+    # detectors
+
+    def _select(self, on: list[int], events: Sequence[Any]) -> tuple[list[int], dict[int, list[int]]]:
+        """Detectors that see every event of the batch, and for some events further ones that asked for them."""
+        always: list[int] = []
+        todo: dict[int, list[int]] = {}
+        for place in on:
+            try:
+                wanted = self.detectors[place].select(events)
+                chosen = None if wanted is None else list(wanted)
+            except Exception:  # noqa: BLE001 - a detector may raise anything; it then sees, and fails on, each event
+                chosen = None
+            if chosen is None:
+                always.append(place)
+            else:
+                for i in chosen:
+                    todo.setdefault(i, []).append(place)
+        return always, todo
+
+    def _observe(self, place: int, event: Any, states: dict[int, Any], outcomes: list[Outcome]) -> None:
+        """One detector on one event; whatever it raises becomes a Failure and the engine goes on."""
+        detector = self.detectors[place]
+        try:
+            if detector.scope == "span":
+                found = list(detector.observe(event, None))
+            else:
+                if place not in states:
+                    states[place] = detector.new_state()
+                found = list(detector.observe(event, states[place]))
+        except Exception as error:  # noqa: BLE001 - one broken detector must not stop the others
+            outcomes.append(_failure(detector, event, type(error).__name__))
+            return
+        outcomes.extend([one for one in found if self._alerting.add(one)])
+
+    # snapshots
+
+    def snapshot(self) -> bytes:
+        """All state, authenticated with the engine's key; `restore` on equal detectors goes on as if never stopped."""
+        body = _encode(
+            _Snapshot(
+                format=FORMAT,
+                sessions=[
+                    _Saved(key, self._dump(s.states), s.received_ns, s.activity) for key, s in self._sessions.items()
+                ],
+                open=list(self._open),
+                agents=[_Saved(key, self._dump(s.states)) for key, s in self._agents.items()],
+                entities=[_Saved(key, self._dump(s.states)) for key, s in self._entities.items()],
+                cases=self._alerting.cases,
+            )
+        )
+        return hmac.digest(self._key, body, "sha256") + body
+
+    def restore(self, blob: bytes) -> None:
+        """Replace all state by a snapshot's. Slots of detectors that are gone or changed version are forgotten.
+
+        Raises StateError, and leaves blank state, when the blob is not authentic or does not fit.
+        """
+        self._clear()
+        tag, body = blob[:TAG_BYTES], blob[TAG_BYTES:]
+        if not hmac.compare_digest(tag, hmac.digest(self._key, body, "sha256")):
+            raise StateError("snapshot: wrong key, or changed since it was written")
+        try:
+            saved = _decode(body)
+            if saved.format != FORMAT:
+                raise StateError(f"snapshot: format {saved.format}, expected {FORMAT}")
+            self._load(saved)
+        except StateError:
+            self._clear()
+            raise
+        except Exception as error:  # noqa: BLE001 - a detector's `load` may raise anything on bytes that do not fit
+            self._clear()
+            raise StateError(f"snapshot: {type(error).__name__}") from None
+
+    def _load(self, saved: _Snapshot) -> None:
+        places = {_slot_name(d): i for i, d in enumerate(self.detectors)}
+
+        def states(one: _Saved) -> dict[int, Any]:
+            known = {places[name]: raw for name, raw in one.states.items() if name in places}
+            return {place: self.detectors[place].load(raw) for place, raw in known.items()}
+
+        for one in saved.sessions:
+            if one.activity is not None:
+                self._sessions[one.key] = _Session(one.received_ns, one.activity, states(one))
+        self._open = {key: self._sessions[key] for key in saved.open}
+        self._agents = {one.key: _Slot(states(one)) for one in saved.agents}
+        self._entities = {one.key: _Slot(states(one)) for one in saved.entities}
+        self._alerting.cases = saved.cases
+
+    def _dump(self, states: dict[int, Any]) -> dict[str, bytes]:
+        return {_slot_name(self.detectors[i]): self.detectors[i].dump(state) for i, state in states.items()}
+
+
+def _slot_name(detector: AnyDetector) -> str:
+    return f"{detector.id}@{detector.version}"
+
+
+def _failure(detector: AnyDetector, event: Event, reason: str) -> Failure:
+    time_ns = event.start_ns if isinstance(event, Span | Window) else event.time_ns
+    return Failure(
+        id=digest("failure", detector.id, detector.version, event.tenant, event.session_id, event.id),
+        detector_id=detector.id,
+        tenant=event.tenant,
+        session_id=event.session_id,
+        span_id=event.last_span_id if isinstance(event, Window) else event.span_id,
+        time_ns=time_ns,
+        reason=reason,
+    )
