@@ -159,6 +159,16 @@ class Worker:
         """True when nothing is held or waits to be stored."""
         return not self._held and not self._todo
 
+    @property
+    def saved_offset(self) -> int:
+        """Offset of the last checkpoint: all below it may be acknowledged."""
+        return self._saved_offset
+
+    @property
+    def planned_end(self) -> int:
+        """Last offset of the ranges begun before a restart and not yet redone; -1 when there is none."""
+        return max((last for _, last in self._planned), default=-1)
+
     def checkpoint(self) -> int:
         """Remember engine state and offset as one value; returns the offset below which all may be acknowledged."""
         if not self._todo and self._dirty:
