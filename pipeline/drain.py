@@ -46,9 +46,6 @@ class LogIntake:
     def warm_spans(self) -> int:
         return self._spans
 
-    def check(self) -> None:
-        self._log.check()
-
     async def submit(self, spans: Sequence[Span], dead_letters: Sequence[DeadLetter]) -> None:
         entry = Entry(spans=spans, dead_letters=dead_letters)
         future = self._log.append(encode(entry))
@@ -85,7 +82,7 @@ class Drain:
         pace: Pace,
         metrics: Metrics,
         *,
-        on_failure: Callable[[], None] = lambda: None,
+        on_failure: Callable[[], object] = lambda: None,
     ) -> None:
         self.done = worker.next_offset - 1
         self.problem = ""
@@ -126,7 +123,7 @@ class Drain:
             self._remember()
         except SinkUnavailable as error:
             log.warning("stopped with the store unavailable", reason=str(error))
-        except BaseException as error:  # noqa: BLE001  # anything here ends the process: it must be seen, and not hang
+        except BaseException as error:  # anything here ends the process: it must be seen, and not hang
             self.failed = error
             self.problem = f"stopped: {type(error).__name__}"
             log.critical("worker stopped", exc_info=error)

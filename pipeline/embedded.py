@@ -135,7 +135,7 @@ class Embedded:
             on_failure=lambda: loop.call_soon_threadsafe(self.failed.set),
         )
         self.metrics.watch(lambda: ingest.counts, lambda: len(ingest.unknown))
-        receiver = Receiver(ingest, intake, tokens, settings.gateway, self.metrics)
+        receiver = Receiver(ingest, intake, tokens, settings.gateway, self.metrics, check=entries.check)
         self._server = GatewayServer(receiver, settings.gateway, self.metrics, self.ready)
         await self._server.start()
         self._drain.start()
@@ -162,7 +162,7 @@ class Embedded:
         for listener in self._listeners:
             try:
                 listener(block)
-            except Exception as error:  # noqa: BLE001  # a broken terminal must not stop detection
+            except Exception as error:  # a broken terminal must not stop detection
                 log.error("listener failed", exc_info=error)
 
 

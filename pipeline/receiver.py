@@ -37,10 +37,6 @@ TOO_LARGE = frozenset({"too_large", "ratio"})
 class Intake(Protocol):
     """Where masked spans are handed over durably."""
 
-    def check(self) -> None:
-        """Raise LogFull or SinkUnavailable when `submit` would: asked before a body is decoded."""
-        ...
-
     async def submit(self, spans: Sequence[Span], dead_letters: Sequence[DeadLetter]) -> None:
         """Return once they are safe. Raises LogFull or SinkUnavailable, and then the client keeps them."""
         ...
@@ -64,7 +60,11 @@ class Bucket:
 
 
 class Receiver:
-    """One gateway's receiving side, shared by its transports. Time is an argument so that tests own it."""
+    """One gateway's receiving side, shared by its transports. Time is an argument so that tests own it.
+
+    `check` raises LogFull or SinkUnavailable when a hand-over would: asked before a body is read, so that
+    refusing costs little just when there is too much to do.
+    """
 
     def __init__(
         self,
@@ -74,13 +74,14 @@ class Receiver:
         limits: Gateway,
         metrics: Metrics,
         *,
+        check: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self.limits, self.metrics = limits, metrics
         self.tokens = tokens
         self._ingest, self._intake = ingest, intake
-        self._clock, self._now_ns = clock, now_ns
+        self._check, self._clock, self._now_ns = check, clock, now_ns
         self._buckets: dict[tuple[str, str], Bucket] = {}
 
     def admit(self, authorization: str | None) -> Identity | Answer:
@@ -91,7 +92,7 @@ class Receiver:
         if wait := self._over_rate(identity):
             return Answer("limited", "over the emitter's request rate", retry_after=max(1, math.ceil(wait)))
         try:
-            self._intake.check()
+            self._check()
         except (LogFull, SinkUnavailable) as error:
             return self._busy(error)
         return identity
