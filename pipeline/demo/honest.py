@@ -119,7 +119,8 @@ def read_the_numbers(dice: random.Random) -> list[Act]:
 
 def review_a_change(dice: random.Random) -> list[Act]:
     name = dice.choice(MODULES)
-    diff = f"diff --git a/shop/{name}.py b/shop/{name}.py\nindex {sha(dice)[:7]}..{sha(dice)[:7]} 100644\n+    max_tokens = 4096\n"
+    header = f"diff --git a/shop/{name}.py b/shop/{name}.py\nindex {sha(dice)[:7]}..{sha(dice)[:7]} 100644\n"
+    diff = header + "+    max_tokens = 4096\n"
     return [
         say("Review the last commit.", "Reading it."),
         shell("git show --stat HEAD", f"commit {sha(dice)}\n shop/{name}.py | 14 +++---"),

@@ -150,4 +150,4 @@ class Sender:
 
     def close(self) -> None:
         self._traces.shutdown()
-        self._logs.shutdown()  # type: ignore[no-untyped-call]  # untyped in the SDK
+        self._logs.shutdown()
