@@ -1,0 +1,79 @@
+"""What was said in message arrays: the last words of the user, the words and wishes of the model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pipeline.decode import compact
+from pipeline.targets import open_json
+
+
+def _parts(message: Mapping[str, Any]) -> list[str]:
+    """Texts of one message: `parts`, or `content` as text, as a list of parts, and tool calls either way."""
+    said: list[str] = []
+    body = message.get("parts") or message.get("content")
+    if isinstance(body, str):
+        said.append(body)
+    elif isinstance(body, list):
+        said += [text for part in body if (text := _part(part))]
+    for call in message.get("tool_calls") or ():
+        if isinstance(call, Mapping):
+            function = call.get("function")
+            said.append(_call(function if isinstance(function, Mapping) else call))
+    return said
+
+
+def _part(part: Any) -> str:
+    if isinstance(part, str):
+        return part
+    if not isinstance(part, Mapping):
+        return ""
+    if part.get("type") in ("tool_call", "tool_use"):
+        return _call(part)
+    for name in ("content", "text", "response", "result"):
+        value = part.get(name)
+        if isinstance(value, str):
+            return value
+        if value is not None:
+            return compact(value)
+    return ""
+
+
+def _call(call: Mapping[str, Any]) -> str:
+    """A call the model asked for, maybe never run: its name and its arguments."""
+    arguments = call.get("arguments", call.get("input", ""))
+    return f"{call.get('name', '')} {arguments if isinstance(arguments, str) else compact(arguments)}".strip()
+
+
+def _messages(text: str) -> list[Mapping[str, Any]]:
+    opened = open_json(text)
+    if isinstance(opened, Mapping):
+        opened = opened.get("messages", [opened])
+    return [m for m in opened if isinstance(m, Mapping)] if isinstance(opened, list) else []
+
+
+def last_user(text: str) -> str:
+    """The last message of the user in a JSON array of messages; empty where there is none."""
+    for message in reversed(_messages(text)):
+        if message.get("role") == "user" and (said := _parts(message)):
+            return "\n".join(said)
+    return ""
+
+
+def spoken(text: str) -> str:
+    """All that the messages of an output array say, calls the model asked for included."""
+    return "\n".join(said for message in _messages(text) for said in _parts(message))
+
+
+def flat(attributes: Mapping[str, Any], prefix: str, role: str, contents: Sequence[str], of: str) -> str:
+    """Content of the last message of a role among numbered keys (`prefix.<n>.role`); of any role for an empty `of`."""
+    start = len(prefix) + 1
+    numbers = {key[start:].partition(".")[0] for key in attributes if key.startswith(prefix + ".")}
+    for number in sorted((int(n) for n in numbers if n.isdecimal() and len(n) < 7), reverse=True):
+        if of and attributes.get(f"{prefix}.{number}.{role}") != of:
+            continue
+        said = [str(attributes[k]) for c in contents if (k := f"{prefix}.{number}.{c}") in attributes]
+        if said:
+            return "\n".join(said)
+    return ""

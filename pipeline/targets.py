@@ -1,0 +1,167 @@
+"""What a tool call aims at: commands, paths and URLs in its arguments, hosts in URLs and in command lines."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import msgspec
+
+MAX_HOSTS = 32
+_MAX_URL = 2048
+_DEPTH = 4
+_SCHEMES = "https?|wss?|ftps?|sftp|ssh|git|rsync|tcp|udp|ldaps?|smb|postgres(?:ql)?|mysql|redis|mongodb|amqps?|socks5h?"
+_URL = re.compile(rf"(?:{_SCHEMES})(?:\+ssh)?://[^\s\"'`<>|;(){{}}\\^,]+", re.I)
+_CLIENTS = re.compile(r"\b(?:curl|wget|nc|ncat|netcat|telnet|ssh|scp|sftp|rsync|ftp|httpie|https?|git)\b")
+_DEV_TCP = re.compile(r"/dev/(?:tcp|udp)/([A-Za-z0-9.-]+)/(\d+)")
+_BARE = re.compile(r"(?:[\w.+-]+@)?((?:[A-Za-z0-9-]+\.)+[A-Za-z][A-Za-z0-9-]+|\d{1,3}(?:\.\d{1,3}){3})(?=[:/\s]|$)")
+_REMOTE = re.compile(r"(?<![\w./:@-])[\w.+-]+@((?:[A-Za-z0-9-]+\.)*[A-Za-z0-9-]+):")
+_WORD = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'[^']*'|[^\s;|&]+|[;|&]+")
+# Options of curl, wget, nc and ssh that take the next word as their value.
+_VALUED = frozenset(
+    "-d -H -o -O -T -F -u -X -A -e -b -c -m -w -x -i -l -p -P -L -R -D -J -U --data --data-raw --data-binary --header "
+    "--data-urlencode --output --upload-file --form --user --request --user-agent --referer --cookie --max-time "
+    "--write-out --proxy --config --cacert --cert --key --post-data --post-file --output-document --body-data "
+    "--body-file --method --retry --connect-timeout --json --form-string".split()
+)
+
+
+class Endpoint(NamedTuple):
+    """Host in lower case without a port, and the port where one was named."""
+
+    host: str
+    port: int | None
+
+
+@lru_cache(maxsize=4096)
+def endpoint(url: str) -> Endpoint | None:
+    """Where a URL leads; None for what has no host, and for this very machine."""
+    if len(url) > _MAX_URL:
+        url = url[:_MAX_URL]
+    try:
+        parts = urlsplit(url if "://" in url else "//" + url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return None
+    return Endpoint(host, port) if host and not local(host) else None
+
+
+def local(host: str) -> bool:
+    """Whether a host is this machine itself, which nothing leaves by talking to."""
+    if host == "localhost" or host.endswith(".localhost") or host == "0.0.0.0":  # noqa: S104 - compared, not bound
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def urls(text: str) -> list[str]:
+    """URLs with a network scheme in a text, as they stand."""
+    return [found[0].rstrip(".,:!?]") for found in _URL.finditer(text)] if "://" in text else []
+
+
+def hosts(text: str) -> Iterator[str]:
+    """Hosts of the URLs in a text."""
+    for url in urls(text):
+        if found := endpoint(url):
+            yield found.host
+
+
+def command_hosts(line: str) -> Iterator[str]:
+    """Hosts a command line talks to: URLs, `/dev/tcp`, and what curl, ssh and their kin take without a scheme."""
+    yield from hosts(line)
+    for found in _DEV_TCP.finditer(line):
+        if not local(found[1].lower()):
+            yield found[1].lower()
+    if not _CLIENTS.search(line):
+        return
+    client, skip = "", False
+    for word in _WORD.findall(line[:8192]):
+        if word[0] in ";|&":
+            client, skip = "", False
+            continue
+        bare = word.strip("\"'")
+        if not client:
+            base = bare.rpartition("/")[2]
+            client = base if _CLIENTS.fullmatch(base) else ""
+            continue
+        if skip or bare.startswith("-"):
+            skip = not skip and bare in _VALUED
+            continue
+        wanted = _REMOTE if client in ("scp", "rsync", "git") else _BARE
+        if (found := wanted.match(bare)) and "://" not in bare and not local(found[1].lower()):
+            yield found[1].lower()
+
+
+def distinct(found: Iterator[str]) -> tuple[str, ...]:
+    """The first hosts in order, each once."""
+    kept: dict[str, None] = {}
+    for host in found:
+        kept[host] = None
+        if len(kept) >= MAX_HOSTS:
+            break
+    return tuple(kept)
+
+
+def open_json(text: str) -> Any:
+    """What a JSON text holds, looking through JSON inside JSON; None for no JSON, the text itself never."""
+    for _ in range(_DEPTH):
+        if not text or text.lstrip()[:1] not in ("{", "[", '"'):
+            return None
+        try:
+            value = msgspec.json.decode(text)
+        except (msgspec.MsgspecError, RecursionError, UnicodeError):
+            return None
+        if not isinstance(value, str):
+            return value
+        text = value
+    return None
+
+
+def argument(arguments: Any, names: Sequence[str], depth: int = _DEPTH) -> str:
+    """The first of the named arguments as text, also inside `kwargs`, `input` and other wrappers."""
+    if not isinstance(arguments, Mapping) or depth <= 0:
+        return ""
+    for name in names:
+        value = arguments.get(name)
+        if isinstance(value, str) and value:
+            return value
+        if isinstance(value, list) and value and all(isinstance(v, str) for v in value):
+            return " ".join(value)
+    for value in arguments.values():
+        if isinstance(value, Mapping) and (found := argument(value, names, depth - 1)):
+            return found
+    return ""
+
+
+def cut_argument(text: str, names: Sequence[str]) -> str:
+    """The first of the named arguments in JSON that was cut off and so does not parse."""
+    for name in names:
+        if found := re.search(rf'"{re.escape(name)}"\s*:\s*"((?:[^"\\]|\\.)*)', text):
+            try:
+                return str(msgspec.json.decode(f'"{found[1]}"'))
+            except (msgspec.MsgspecError, UnicodeError):
+                return found[1]
+    return ""
+
+
+def command_line(args: Sequence[Any] | str) -> str:
+    """A command's words as one line; JSON text of a list is opened first."""
+    words = open_json(args) if isinstance(args, str) else args
+    if isinstance(words, list):
+        return " ".join(str(w) for w in words)
+    return args if isinstance(args, str) else ""
+
+
+_PATCH = re.compile(r"^\*\*\* (?:Update|Add|Delete) File: (.+)$", re.M)
+
+
+def patched_path(text: str) -> str:
+    """The first file a patch in the apply_patch format touches."""
+    found = _PATCH.search(text)
+    return found[1].strip() if found else ""

@@ -1,0 +1,219 @@
+"""Every KeyValue and name decoded and masked once: a cache from wire bytes to masked (key, value).
+
+Telemetry repeats itself: three quarters of the KeyValues of a request were seen before. What is new in a request is
+decoded, joined into one text per KeyValue (`key=value`, so that rules which know a secret by its name see the name)
+and scanned in one call. Only masked text is ever kept here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+from detectors.model import Scalar, SecretMatch
+from detectors.secrets import Hit, Scanner, match, placeholder
+from pipeline.errors import DecodeError
+from pipeline.settings import Gateway
+
+MAX_KEY = 1024
+MAX_KEPT_BYTES = 1024  # longer KeyValues are not worth remembering
+MAX_PAIRS = 50_000
+MAX_VALUES_PER_KEY = 1000
+_VIEWS = 3  # levels of JSON inside JSON that are looked through
+_HIDES = re.compile(r"\\+(?:u00[2-7]|/)")
+_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.S)
+_SIMPLE = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
+
+
+class Note(NamedTuple):
+    """What is special about a KeyValue: it has no value, was cut, or held secrets."""
+
+    null: bool = False
+    truncated: bool = False
+    secrets: tuple[SecretMatch, ...] = ()
+
+
+class Range(NamedTuple):
+    """A range of a text to be replaced by a hit's placeholder."""
+
+    start: int
+    end: int
+    hit: Hit
+
+
+def unescape(text: str) -> tuple[str, list[int]]:
+    """The text with one level of JSON escapes undone, and for each of its characters where it began."""
+    out: list[str] = []
+    begins: list[int] = []
+    done = 0
+    for found in _ESCAPE.finditer(text):
+        out.append(text[done : found.start()])
+        begins.extend(range(done, found.start()))
+        code, plain = found[1], found[2]
+        char = chr(int(code, 16)) if code else _SIMPLE.get(plain, plain)
+        out.append("\ufffd" if "\ud800" <= char <= "\udfff" else char)
+        begins.append(found.start())
+        done = found.end()
+    out.append(text[done:])
+    begins.extend(range(done, len(text) + 1))
+    return "".join(out), begins
+
+
+def _merge(ranges: list[Range]) -> list[Range]:
+    """Ascending ranges without overlap; what overlaps becomes one range under the longest of its hits."""
+    merged: list[Range] = []
+    for one in sorted(ranges, key=lambda r: (r.start, -r.end)):
+        last = merged[-1] if merged else None
+        if last is None or one.start >= last.end:
+            merged.append(one)
+            continue
+        longest = max(last, one, key=lambda r: r.end - r.start)
+        merged[-1] = Range(last.start, max(last.end, one.end), longest.hit)
+    return merged
+
+
+def _replace(text: str, ranges: Sequence[Range]) -> str:
+    parts, done = [], 0
+    for one in ranges:
+        parts += text[done : one.start], placeholder(one.hit)
+        done = one.end
+    return "".join(parts) + text[done:]
+
+
+class Vocabulary:
+    """The KeyValues of one encoding. `pairs` maps wire bytes to (masked key, masked value) for one C-speed lookup."""
+
+    def __init__(
+        self,
+        scanner: Scanner,
+        limits: Gateway,
+        pair: Callable[[bytes, int], tuple[str, Scalar | None]],
+        masked: Counter[str],
+    ) -> None:
+        self.pairs: dict[bytes, tuple[str, Scalar]] = {}
+        self.names: dict[str, str] = {}
+        self.notes: dict[bytes, Note] = {}
+        self.name_secrets: dict[str, tuple[SecretMatch, ...]] = {}
+        self.broken: dict[bytes, DecodeError] = {}
+        self._scanner, self._limits, self._pair, self._masked = scanner, limits, pair, masked
+        self._values: Counter[str] = Counter()
+        self._passing: list[bytes] = []  # learnt for this request only
+        self._passing_names: list[str] = []
+
+    def learn(self, pairs: Iterable[bytes], names: Iterable[str]) -> None:
+        """Decode and mask what is not known yet; raises nothing, malformed KeyValues go to `broken`."""
+        fresh: list[tuple[bytes, str, Scalar | None]] = []
+        texts: list[str] = []
+        pair, depth = self._pair, self._limits.max_depth
+        for raw in pairs:
+            try:
+                key, value = pair(raw, depth)
+            except DecodeError as error:
+                self.broken[raw] = error
+                continue
+            fresh.append((raw, key, value))
+            texts.append(f"{key}={value}")
+        new_names = list(names)
+        texts += new_names
+        hits = self._hits(texts)
+        self._keep(fresh)
+        self.names.update(zip(new_names, new_names, strict=True))
+        for index, ranges in hits.items():
+            if index < len(fresh):
+                self._mask_pair(*fresh[index], ranges)
+            else:
+                self._mask_name(new_names[index - len(fresh)], ranges)
+
+    def end_request(self) -> None:
+        """Forget what was only worth knowing for one request, and everything when the cache is full."""
+        if len(self.pairs) - len(self._passing) > MAX_PAIRS:
+            self.pairs.clear()
+            self.notes.clear()
+            self._values.clear()
+        else:
+            for raw in self._passing:
+                self.pairs.pop(raw, None)
+                self.notes.pop(raw, None)
+        self._passing.clear()
+        self.broken.clear()
+        for name in self._passing_names:
+            self.names.pop(name, None)
+            self.name_secrets.pop(name, None)
+        self._passing_names.clear()
+        if len(self.names) > MAX_PAIRS // 5:
+            self.names.clear()
+            self.name_secrets.clear()
+
+    def _keep(self, fresh: list[tuple[bytes, str, Scalar | None]]) -> None:
+        """Store the values as they are; those with hits are overwritten right after."""
+        pairs, values, passing = self.pairs, self._values, self._passing
+        room = self._limits.max_value_bytes // 4  # characters that fit however they are encoded
+        for raw, key, value in fresh:
+            if value is None:
+                pairs[raw] = (key, "")
+                self.notes[raw] = Note(null=True)
+            elif (type(value) is str and len(value) > room) or len(key) > MAX_KEY:
+                self._store(raw, key, value, ())
+            else:
+                pairs[raw] = (key, value)
+            if len(raw) > MAX_KEPT_BYTES or values[key] >= MAX_VALUES_PER_KEY:
+                passing.append(raw)
+            else:
+                values[key] += 1
+
+    def _store(self, raw: bytes, key: str, value: Scalar | None, secrets: tuple[SecretMatch, ...]) -> None:
+        """Store a masked KeyValue, cut to its bounds now that masking is done."""
+        truncated = len(key) > MAX_KEY
+        if isinstance(value, str):
+            most = self._limits.max_value_bytes
+            if len(value) > most // 4:
+                encoded = value.encode("utf-8", "replace")
+                if len(encoded) > most:
+                    value, truncated = encoded[:most].decode("utf-8", "ignore"), True
+        self.pairs[raw] = (key[:MAX_KEY], "" if value is None else value)
+        if secrets or truncated or value is None:
+            self.notes[raw] = Note(value is None, truncated, secrets)
+
+    def _mask_pair(self, raw: bytes, key: str, value: Scalar | None, ranges: list[Range]) -> None:
+        edge = len(key)  # where "=" stands
+        in_key = [Range(r.start, min(r.end, edge), r.hit) for r in ranges if r.start < edge]
+        in_value = [Range(max(r.start - edge - 1, 0), r.end - edge - 1, r.hit) for r in ranges if r.end > edge + 1]
+        masked_key = _replace(key, in_key)
+        text = None if value is None else str(value)
+        masked = _replace(text, in_value) if text is not None and in_value else value
+        self._store(raw, masked_key, masked, self._matches(ranges, masked_key))
+        self._passing.append(raw)  # the cache is keyed by raw bytes: no secret outlives its request there
+
+    def _mask_name(self, name: str, ranges: list[Range]) -> None:
+        self.names[name] = _replace(name, ranges)
+        self._passing_names.append(name)
+        self.name_secrets[name] = self._matches(ranges, "name")
+
+    def _matches(self, ranges: list[Range], where: str) -> tuple[SecretMatch, ...]:
+        for one in ranges:
+            self._masked[one.hit.rule.id] += 1
+        return tuple(match(one.hit, where) for one in ranges)
+
+    def _hits(self, texts: list[str]) -> dict[int, list[Range]]:
+        """Ranges to replace, by index of the text: found as it stands, or once its JSON escapes are undone."""
+        views: list[tuple[int, list[list[int]]]] = []
+        scanned = list(texts)
+        for index, text in enumerate(texts):
+            maps: list[list[int]] = []
+            while len(maps) < _VIEWS and "\\" in text and _HIDES.search(text):
+                text, begins = unescape(text)
+                maps.append(begins)
+                scanned.append(text)
+                views.append((index, list(maps)))
+        found: dict[int, list[Range]] = {}
+        for at, hits in self._scanner.mask_many(scanned).items():
+            index, maps = (at, []) if at < len(texts) else views[at - len(texts)]
+            ranges = found.setdefault(index, [])
+            for hit in hits:
+                start, end = hit.start, hit.end
+                for begins in reversed(maps):
+                    start, end = begins[start], begins[end]
+                ranges.append(Range(start, end, hit))
+        return {index: _merge(ranges) for index, ranges in found.items()}
