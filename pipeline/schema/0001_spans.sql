@@ -50,7 +50,7 @@ ENGINE = {engine:ReplacingMergeTree(Precedence)}
 PARTITION BY toDate(ReceivedAt)
 PRIMARY KEY (Tenant, toStartOfHour(Timestamp), SessionId)
 ORDER BY (Tenant, toStartOfHour(Timestamp), SessionId, Timestamp, Id)
-TTL toDateTime(ReceivedAt) + toIntervalDay({retention_days})
+TTL ReceivedAt + toIntervalDay({retention_days})
 SETTINGS {deduplication}, ttl_only_drop_parts = 1, min_bytes_for_wide_part = 268435456, auto_statistics_types = '';
 
 {distributed:spans:cityHash64(SessionId)};

@@ -20,7 +20,7 @@ CREATE TABLE IF NOT EXISTS {database}.{local:windows} {on_cluster}
 ENGINE = {engine:ReplacingMergeTree}
 PARTITION BY toDate(StoredAt)
 ORDER BY (Run, Tenant, AgentId, Timestamp, Id)
-TTL toDateTime(StoredAt) + toIntervalDay({retention_days})
+TTL StoredAt + toIntervalDay({retention_days})
 SETTINGS {deduplication}, ttl_only_drop_parts = 1, auto_statistics_types = '';
 
 {distributed:windows:cityHash64(SessionId)};
@@ -45,7 +45,7 @@ CREATE TABLE IF NOT EXISTS {database}.{local:sightings} {on_cluster}
 ENGINE = {engine:ReplacingMergeTree}
 PARTITION BY toDate(StoredAt)
 ORDER BY (Run, Tenant, EntityKind, EntityId, Id)
-TTL toDateTime(StoredAt) + toIntervalDay({retention_days})
+TTL StoredAt + toIntervalDay({retention_days})
 SETTINGS {deduplication}, ttl_only_drop_parts = 1, auto_statistics_types = '';
 
 {distributed:sightings:cityHash64(SessionId)};

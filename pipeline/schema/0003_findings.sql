@@ -30,7 +30,7 @@ CREATE TABLE IF NOT EXISTS {database}.{local:findings} {on_cluster}
 ENGINE = {engine:ReplacingMergeTree}
 PARTITION BY toYYYYMM(StoredAt)
 ORDER BY (Run, Tenant, RuleId, SessionId, Id)
-TTL toDateTime(StoredAt) + toIntervalDay({alert_retention_days})
+TTL StoredAt + toIntervalDay({alert_retention_days})
 SETTINGS {deduplication}, ttl_only_drop_parts = 1, auto_statistics_types = '';
 
 {distributed:findings:cityHash64(SessionId)};
@@ -68,7 +68,7 @@ CREATE TABLE IF NOT EXISTS {database}.{local:alerts} {on_cluster}
 ENGINE = {engine:ReplacingMergeTree(Version)}
 PARTITION BY toYYYYMM(StoredAt)
 ORDER BY (Run, Tenant, RuleId, SessionId, Id)
-TTL toDateTime(StoredAt) + toIntervalDay({alert_retention_days})
+TTL StoredAt + toIntervalDay({alert_retention_days})
 SETTINGS {deduplication}, ttl_only_drop_parts = 1, auto_statistics_types = '';
 
 {distributed:alerts:cityHash64(SessionId)};
@@ -89,7 +89,7 @@ CREATE TABLE IF NOT EXISTS {database}.{local:incidents} {on_cluster}
     UpdatedAt  SimpleAggregateFunction(max, DateTime64(9)),
     Status     SimpleAggregateFunction(max, String),
     Title      SimpleAggregateFunction(max, String),
-    StoredOn   Date
+    StoredOn   Date32
 )
 ENGINE = {engine:AggregatingMergeTree}
 PARTITION BY toYYYYMM(StoredOn)

@@ -15,7 +15,7 @@ CREATE TABLE IF NOT EXISTS {database}.{local:dead_letters} {on_cluster}
 ENGINE = {engine:ReplacingMergeTree}
 PARTITION BY toYYYYMM(StoredAt)
 ORDER BY (Tenant, Reason, Id)
-TTL toDateTime(StoredAt) + toIntervalDay({alert_retention_days})
+TTL StoredAt + toIntervalDay({alert_retention_days})
 SETTINGS {deduplication}, ttl_only_drop_parts = 1, auto_statistics_types = '';
 
 {distributed:dead_letters:cityHash64(Id)};
@@ -35,7 +35,7 @@ CREATE TABLE IF NOT EXISTS {database}.{local:failures} {on_cluster}
 ENGINE = {engine:ReplacingMergeTree}
 PARTITION BY toYYYYMM(StoredAt)
 ORDER BY (Run, DetectorId, Tenant, SessionId, Id)
-TTL toDateTime(StoredAt) + toIntervalDay({alert_retention_days})
+TTL StoredAt + toIntervalDay({alert_retention_days})
 SETTINGS {deduplication}, ttl_only_drop_parts = 1, auto_statistics_types = '';
 
 {distributed:failures:cityHash64(SessionId)};

@@ -11,7 +11,7 @@ CREATE TABLE IF NOT EXISTS {database}.{local:plan} {on_cluster}
 ENGINE = {engine:MergeTree}
 PARTITION BY toYYYYMM(StoredAt)
 ORDER BY (Run, Topic, Partition, FirstOffset)
-TTL toDateTime(StoredAt) + toIntervalDay(30)
+TTL StoredAt + toIntervalDay(30)
 SETTINGS {deduplication}, auto_statistics_types = '';
 
 {distributed:plan:cityHash64(Topic, Partition)};

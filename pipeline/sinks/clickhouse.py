@@ -67,7 +67,6 @@ def connect(settings: ClickHouse, data_dir: Path) -> Any:
     Raises SettingsError when the store cannot be this one's (owned by another process, wrong password),
     SinkUnavailable when the server does not answer.
     """
-    common = {"apply_server_timezone": False, "autogenerate_session_id": False}
     if settings.interface == "chdb":
         path = data_dir / "chdb"
         try:
@@ -90,7 +89,7 @@ def connect(settings: ClickHouse, data_dir: Path) -> Any:
             compress=False if settings.host in LOOPBACK else "lz4",
             connect_timeout=10,
             send_receive_timeout=60,
-            **common,
+            autogenerate_session_id=False,  # sessions allow one query at a time and buy us nothing
         )
     except ClickHouseError as error:
         if getattr(error, "code", None) == AUTHENTICATION_FAILED:
@@ -118,28 +117,56 @@ def _label(error: Exception, code: int | None) -> str:
 
 
 @cache
-def _types(names: tuple[str, ...]) -> list[ClickHouseType]:
+def types(names: tuple[str, ...]) -> list[ClickHouseType]:
     return [get_from_name(name) for name in names]
+
+
+def insert_settings(token: str, *, cluster: bool) -> dict[str, Any]:
+    """What makes an insert stored once and its return the commit point."""
+    settings: dict[str, Any] = {
+        "insert_deduplication_token": token,
+        "insert_deduplicate": 1,
+        "deduplicate_blocks_in_dependent_materialized_views": 1,
+        "async_insert": 0,
+    }
+    if cluster:
+        settings["distributed_foreground_insert"] = 1
+    return settings
+
+
+class Clients:
+    """One client per thread, opened when first asked for."""
+
+    def __init__(self, settings: ClickHouse, data_dir: Path) -> None:
+        self._settings, self._data_dir = settings, data_dir
+        self._local = threading.local()
+        self._lock = threading.Lock()
+        self._opened: list[Any] = []
+
+    def mine(self) -> Any:
+        """This thread's client."""
+        if not hasattr(self._local, "client"):
+            self._local.client = connect(self._settings, self._data_dir)
+            with self._lock:
+                self._opened.append(self._local.client)
+        return self._local.client
+
+    def close(self) -> None:
+        with self._lock:
+            opened, self._opened = self._opened, []
+        for client in opened:
+            client.close()
+        self._local = threading.local()
 
 
 class ClickHouseSink:
     """A Sink over chDB or a server. Safe to use from several threads, each with a client of its own."""
 
     def __init__(self, settings: ClickHouse, data_dir: Path) -> None:
-        self._settings, self._data_dir = settings, data_dir
-        self._local = threading.local()
+        self._database, self._cluster = settings.database, bool(settings.cluster)
+        self._clients = Clients(settings, data_dir)
         self._lock = threading.Lock()
-        self._clients: list[Any] = []
         self._begun: OrderedDict[str, int] = OrderedDict()  # token -> when its block was first planned
-
-    @property
-    def client(self) -> Any:
-        """This thread's client."""
-        if not hasattr(self._local, "client"):
-            self._local.client = connect(self._settings, self._data_dir)
-            with self._lock:
-                self._clients.append(self._local.client)
-        return self._local.client
 
     def write(self, block: Block) -> None:
         stored = Stored(
@@ -159,15 +186,17 @@ class ClickHouseSink:
         """Ranges the live run began at or after an offset; of ranges two owners cut differently, the first."""
         query = (
             "SELECT FirstOffset, LastOffset, toUnixTimestamp64Nano(min(StoredAt))\n"
-            f"FROM {self._settings.database}.plan\n"
+            f"FROM {self._database}.plan\n"
             "WHERE Run = 'live' AND Topic = {topic:String} AND Partition = {partition:UInt32}\n"
             "AND FirstOffset >= {first:Int64}\n"
             "GROUP BY FirstOffset, LastOffset ORDER BY FirstOffset, min(StoredAt), LastOffset"
         )
         try:
-            found = self.client.query(
-                query, parameters={"topic": topic, "partition": partition, "first": from_offset}
-            ).result_rows
+            found = (
+                self._clients.mine()
+                .query(query, parameters={"topic": topic, "partition": partition, "first": from_offset})
+                .result_rows
+            )
         except (ClickHouseError, OSError) as error:
             raised("plan", error)
         ranges: list[tuple[int, int]] = []
@@ -178,11 +207,7 @@ class ClickHouseSink:
         return ranges
 
     def close(self) -> None:
-        with self._lock:
-            clients, self._clients = self._clients, []
-        for client in clients:
-            client.close()
-        self._local = threading.local()
+        self._clients.close()
 
     def _begin(self, token: str, at_ns: int | None = None) -> int:
         """When a block was first planned. Written again it gets the same time, so the same rows and partitions."""
@@ -194,22 +219,14 @@ class ClickHouseSink:
             return at_ns
 
     def _insert(self, made: Rows, token: str) -> None:
-        settings = {
-            "insert_deduplication_token": token,
-            "insert_deduplicate": 1,
-            "deduplicate_blocks_in_dependent_materialized_views": 1,
-            "async_insert": 0,  # the return of a synchronous insert is the commit point
-        }
-        if self._settings.cluster:
-            settings["distributed_foreground_insert"] = 1
         try:
-            self.client.insert(
-                f"{self._settings.database}.{made.table}",
+            self._clients.mine().insert(
+                f"{self._database}.{made.table}",
                 made.columns,
                 column_names=made.names,
-                column_types=_types(made.types),
+                column_types=types(made.types),
                 column_oriented=True,
-                settings=settings,
+                settings=insert_settings(token, cluster=self._cluster),
             )
         except (ClickHouseError, OSError) as error:
             raised(made.table, error)

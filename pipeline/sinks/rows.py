@@ -20,8 +20,7 @@ TEXTS = "Array(String)"
 MAP = "Map(LowCardinality(String), String)"
 SEVERITY = "Enum8('info' = 0, 'low' = 1, 'medium' = 2, 'high' = 3, 'critical' = 4)"
 CATEGORY = (
-    "Enum8('data_exfiltration' = 1, 'hallucination' = 2, 'overreach' = 3, "
-    "'credential_exposure' = 4, 'shadow_ai' = 5)"
+    "Enum8('data_exfiltration' = 1, 'hallucination' = 2, 'overreach' = 3, 'credential_exposure' = 4, 'shadow_ai' = 5)"
 )
 CONFIDENCE = "Enum8('suspected' = 1, 'confirmed' = 2)"
 
@@ -118,9 +117,9 @@ def _time(ns: int) -> int:
     return 0 if ns < 0 else min(ns, LAST_NS)
 
 
-def _int64(value: int) -> int:
+def _counts(window: Window) -> dict[str, int]:
     """Sums of asserted numbers can pass what a column holds; they stop at its edge."""
-    return max(-(2**63), min(value, 2**63 - 1))
+    return {name: max(-(2**63), min(value, 2**63 - 1)) for name, value in window.counts.items()}
 
 
 def _hosts(span: Span) -> list[str]:
@@ -143,7 +142,9 @@ _COLUMNS: dict[type, tuple[str, tuple[Column, ...]]] = {
             Column("SessionId", TEXT, lambda x, s: x.session_id),
             Column("LastTraceId", TEXT, lambda x, s: x.last_trace_id),
             Column("LastSpanId", TEXT, lambda x, s: x.last_span_id),
-            Column("Counts", "Map(LowCardinality(String), Int64)", lambda x, s: {k: _int64(v) for k, v in x.counts.items()}),
+            Column(
+                "Counts", "Map(LowCardinality(String), Int64)", lambda x, s: {k: _int64(v) for k, v in x.counts.items()}
+            ),
             Column("Tools", WORDS, lambda x, s: x.tools),
             Column("Hosts", WORDS, lambda x, s: x.hosts),
             Column("StoredAt", TIME, lambda x, s: s.at_ns),
@@ -240,7 +241,7 @@ _COLUMNS: dict[type, tuple[str, tuple[Column, ...]]] = {
             Column("UpdatedAt", TIME, lambda x, s: _time(x.updated_ns)),
             Column("Status", TEXT, lambda x, s: x.status),
             Column("Title", TEXT, lambda x, s: x.title),
-            Column("StoredOn", "Date", lambda x, s: s.at_ns // 86_400_000_000_000),
+            Column("StoredOn", "Date32", lambda x, s: s.at_ns // 86_400_000_000_000),
         ),
     ),
     Failure: (
