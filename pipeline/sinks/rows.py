@@ -142,9 +142,7 @@ _COLUMNS: dict[type, tuple[str, tuple[Column, ...]]] = {
             Column("SessionId", TEXT, lambda x, s: x.session_id),
             Column("LastTraceId", TEXT, lambda x, s: x.last_trace_id),
             Column("LastSpanId", TEXT, lambda x, s: x.last_span_id),
-            Column(
-                "Counts", "Map(LowCardinality(String), Int64)", lambda x, s: {k: _int64(v) for k, v in x.counts.items()}
-            ),
+            Column("Counts", "Map(LowCardinality(String), Int64)", lambda x, s: _counts(x)),
             Column("Tools", WORDS, lambda x, s: x.tools),
             Column("Hosts", WORDS, lambda x, s: x.hosts),
             Column("StoredAt", TIME, lambda x, s: s.at_ns),
