@@ -250,7 +250,9 @@ def table(
 
 def waterfall(title: str, about: str, sql: str, *, width: int, height: int) -> Panel:
     """The trace view."""
-    return Panel(type="traces", title=title, about=about, sql=sql, query="traces", width=width, height=height, unit="ms")
+    return Panel(
+        type="traces", title=title, about=about, sql=sql, query="traces", width=width, height=height, unit="ms"
+    )
 
 
 def choice(name: str, label: str, sql: str) -> Json:
