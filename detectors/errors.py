@@ -2,8 +2,13 @@
 
 Error
 ├── RuleError     refuse to start; file, key path, reason
+│   └── RuleErrors    several of them, all that were found
 └── StateError    start with blank state, say so loudly
 """
+
+from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 class Error(Exception):
@@ -19,6 +24,18 @@ class RuleError(Error):
     def __init__(self, file: str, path: str, reason: str) -> None:
         super().__init__(f"{file}: {path}: {reason}")
         self.file, self.path, self.reason = file, path, reason
+
+
+class RuleErrors(RuleError):
+    """Everything that is wrong with a set of rules; reads as its first error, and lists all in `errors`."""
+
+    def __init__(self, errors: Sequence[RuleError]) -> None:
+        first = errors[0]
+        super().__init__(first.file, first.path, first.reason)
+        self.errors = tuple(errors)
+
+    def __str__(self) -> str:
+        return "\n".join(str(error) for error in self.errors)
 
 
 class StateError(Error):
