@@ -208,7 +208,7 @@ def _points(body: bytes) -> int:
     return count
 
 
-class _Data(msgspec.Struct, rename={"data_points": "dataPoints"}):
+class _Data(msgspec.Struct, frozen=True, rename={"data_points": "dataPoints"}):
     data_points: list[msgspec.Raw] = []
 
 
