@@ -1,1 +1,32 @@
 """What is suspicious: rules, detectors and the engine that runs them; no network, no clock, no environment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from detectors.detector import Detector
+    from detectors.rule import RuleSet
+
+
+def load(rules: RuleSet) -> list[Detector[Any, Any]]:
+    """Every detector this set of rules switches on; imported when asked for, since some parts are slow to import."""
+    from detectors.anomaly import ToolBurst
+    from detectors.behaviour import BehaviourRules, Matcher
+    from detectors.correlation import Correlations, SecretSent
+    from detectors.egress import EgressAllowList
+    from detectors.rule import Override
+    from detectors.secrets import SecretFindings
+
+    matcher = Matcher(rules.behaviour)
+    severities = {name: level for name, change in rules.overrides.items() if (level := change.level) is not None}
+    burst = rules.overrides.get(ToolBurst.id, Override())
+    every: list[Detector[Any, Any]] = [
+        SecretFindings(rules.secrets),
+        BehaviourRules(matcher),
+        Correlations(matcher, rules.correlation),
+        SecretSent(rules.destinations),
+        EgressAllowList(rules.destinations, severities=severities),
+        ToolBurst() if burst.threshold is None else ToolBurst(threshold=burst.threshold),
+    ]
+    return [detector for detector in every if rules.overrides.get(detector.id, Override()).enabled]

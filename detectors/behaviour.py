@@ -1,0 +1,307 @@
+"""Behaviour rules: what one Span did, by Sigma rules whose texts are all looked for in one scan."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from operator import is_
+from types import MappingProxyType
+from typing import Any
+
+import hyperscan
+import msgspec
+
+from detectors.detector import Detector, finding
+from detectors.model import Category, Confidence, Finding, Scalar, Severity, Span
+from detectors.sigma import Condition, Get, Sign
+
+SEPARATOR = "\n\x00\n"
+MAX_WHAT = 300
+MAX_APPROVALS = 256
+MATCHED = "rule.id"  # the field that holds the rules which matched this very span
+
+
+class SpanRule(msgspec.Struct, frozen=True, kw_only=True):
+    """A Sigma rule ready to run. `reports` is false for a rule that is only a step of correlations.
+
+    `approved` is the severity left when a human had allowed the very call; None when approval changes nothing.
+    """
+
+    id: str
+    title: str
+    severity: Severity
+    category: Category
+    confidence: Confidence = "suspected"
+    standards: tuple[str, ...] = ()
+    description: str = ""
+    blind_spots: str = ""
+    runbook: str = ""
+    status: str = "stable"
+    approved: Severity | None = None
+    reports: bool = True
+    applies: Callable[[Span], bool]
+    condition: Condition
+    exceptions: tuple[Condition, ...] = ()
+    file: str = ""
+    source: Mapping[str, Any] = {}
+
+
+def _words(values: Iterable[str]) -> str | None:
+    return ",".join(sorted(set(values))) or None
+
+
+VIRTUAL: Mapping[str, Get] = MappingProxyType(
+    {  # fields of a rule that are no entry of Span.fields
+        "kind": lambda span: span.kind,
+        "agent.id": lambda span: span.agent_id or None,
+        "agent.type": lambda span: span.agent_type or None,
+        "session.id": lambda span: span.session_id,
+        "tenant": lambda span: span.tenant,
+        "service": lambda span: span.resource.service or None,
+        "emitter": lambda span: span.resource.emitter or None,
+        "dialect": lambda span: span.dialect,
+        "span.name": lambda span: span.name or None,
+        "span.status": lambda span: span.status,
+        "secret.rule": lambda span: _words(match.rule_id for match in span.secrets),
+        "secret.surface": lambda span: _words(match.surface for match in span.secrets),
+        "secret.verdict": lambda span: _words(match.verdict for match in span.secrets),
+    }
+)
+
+
+class Matcher:
+    """Which rules match a Span. One scan looks for the signs of all rules in all spans of a batch.
+
+    What it remembers of the last batch is a cache of a pure function.
+    """
+
+    def __init__(self, rules: Sequence[SpanRule]) -> None:
+        self.rules = tuple(rules)
+        self._patterns: list[dict[str, list[int]]] = []  # per pattern: field → rules it may mean
+        self._present: dict[str, list[int]] = {}  # field → rules to try wherever it is present
+        self._secret: list[int] = []
+        self._always: list[int] = []
+        self._after: list[int] = []  # rules about the rules that matched
+        self._database: Any = None
+        self._batch: tuple[Span, ...] = ()
+        self._ids: frozenset[int] = frozenset()
+        self._hits: dict[int, tuple[SpanRule, ...]] = {}
+        self._build()
+
+    def _build(self) -> None:
+        numbers: dict[tuple[str, bool, bool], int] = {}
+        for place, rule in enumerate(self.rules):
+            if MATCHED in rule.condition.fields:
+                self._after.append(place)
+            elif rule.condition.signs is None:
+                self._always.append(place)
+            else:
+                for sign in sorted(rule.condition.signs, key=lambda s: (s.field, s.pattern)):
+                    self._register(place, sign, numbers)
+        self._scanned = frozenset(field for fields in self._patterns for field in fields)
+        self._needed = self._scanned | frozenset(self._present)
+        if numbers:
+            self._database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
+            self._database.compile(
+                expressions=[pattern.encode() for pattern, _, _ in numbers],
+                ids=list(numbers.values()),
+                elements=len(numbers),
+                flags=[flags(caseless, dotall) for _, caseless, dotall in numbers],
+            )
+
+    def _register(self, place: int, sign: Sign, numbers: dict[tuple[str, bool, bool], int]) -> None:
+        if sign.field.startswith("secret."):
+            self._secret.append(place)
+        elif sign.field == "egress.class":
+            self._present.setdefault("egress.host", []).append(place)
+        elif sign.field in VIRTUAL:
+            self._always.append(place)
+        elif not sign.pattern:
+            self._present.setdefault(sign.field, []).append(place)
+        else:
+            number = numbers.setdefault((sign.pattern, sign.caseless, sign.dotall), len(numbers))
+            if number == len(self._patterns):
+                self._patterns.append({})
+            self._patterns[number].setdefault(sign.field, []).append(place)
+
+    def prepare(self, spans: Sequence[Span]) -> dict[int, tuple[SpanRule, ...]]:
+        """Rules that match, by index of the span; spans that match none are absent."""
+        if len(spans) != len(self._batch) or not all(map(is_, spans, self._batch)):
+            self._hits = {}
+            self._batch = tuple(spans)
+            self._ids = frozenset(map(id, spans))
+            self._index = self._match(self._batch)
+            self._hits = {id(spans[i]): rules for i, rules in self._index.items()}
+        return self._index
+
+    def of(self, span: Span) -> tuple[SpanRule, ...]:
+        """Rules that match this span."""
+        if id(span) not in self._ids:
+            self.prepare((span,))
+        return self._hits.get(id(span), ())
+
+    def _match(self, spans: Sequence[Span]) -> dict[int, tuple[SpanRule, ...]]:
+        tries = self._candidates(spans)
+        if self._secret:
+            for i, span in enumerate(spans):
+                if span.secrets:
+                    tries.setdefault(i, set()).update(self._secret)
+        if self._always:
+            for i in range(len(spans)):
+                tries.setdefault(i, set()).update(self._always)
+        found: dict[int, tuple[SpanRule, ...]] = {}
+        for i, places in tries.items():
+            matched = [self.rules[place] for place in sorted(places) if _holds(self.rules[place], spans[i])]
+            if matched and self._after:
+                names = ",".join(rule.id for rule in matched)
+                view = msgspec.structs.replace(spans[i], fields={**spans[i].fields, MATCHED: names})
+                matched += [self.rules[place] for place in self._after if _holds(self.rules[place], view)]
+            if matched:
+                found[i] = tuple(matched)
+        return found
+
+    def _candidates(self, spans: Sequence[Span]) -> dict[int, set[int]]:
+        """Rules worth trying per span: those of which a sign shows."""
+        tries: dict[int, set[int]] = {}
+        texts: list[str] = []
+        owners: list[tuple[int, str]] = []
+        needed, scanned, present = self._needed, self._scanned, self._present
+        for i, span in enumerate(spans):
+            fields = span.fields
+            for field in fields.keys() & needed:
+                if field in present:
+                    tries.setdefault(i, set()).update(present[field])
+                if field in scanned:
+                    value = fields[field]
+                    texts.append(value if type(value) is str else _spelled(value))
+                    owners.append((i, field))
+        if texts:
+            starts, buffer = _join(texts)
+            hits: list[tuple[int, int]] = []
+            self._database.scan(buffer, match_event_handler=_note, context=hits)
+            patterns = self._patterns
+            for number, end in hits:
+                i, field = owners[bisect_right(starts, end - 1) - 1]
+                places = patterns[number].get(field)
+                if places:
+                    tries.setdefault(i, set()).update(places)
+        return tries
+
+
+def flags(caseless: bool, dotall: bool) -> int:
+    """Hyperscan flags of a sign: `^` and `$` are looser than meant, for a field is one stretch of a longer buffer."""
+    wanted: int = hyperscan.HS_FLAG_UTF8 | hyperscan.HS_FLAG_MULTILINE
+    if caseless:
+        wanted |= hyperscan.HS_FLAG_CASELESS
+    if dotall:
+        wanted |= hyperscan.HS_FLAG_DOTALL
+    return wanted
+
+
+def _note(number: int, start: int, end: int, flag: int, hits: list[tuple[int, int]]) -> None:
+    hits.append((number, end))
+
+
+def _join(texts: list[str]) -> tuple[list[int], bytes]:
+    """One buffer of all texts, and where in it each starts."""
+    text = SEPARATOR.join(texts)
+    buffer = text.encode("utf-8", "replace")
+    lengths = map(len, texts) if len(buffer) == len(text) else (len(t.encode("utf-8", "replace")) for t in texts)
+    starts, at = [], 0
+    for length in lengths:
+        starts.append(at)
+        at += length + len(SEPARATOR)
+    return starts, buffer
+
+
+def _spelled(value: Scalar) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def _holds(rule: SpanRule, span: Span) -> bool:
+    return rule.applies(span) and rule.condition.test(span) and not any(e.test(span) for e in rule.exceptions)
+
+
+class Approvals(msgspec.Struct, array_like=True):
+    """Decisions heard in a session, by call: decision, source, who."""
+
+    calls: dict[str, tuple[str, str, str]] = {}
+
+
+class BehaviourRules(Detector[Span, Approvals]):
+    """Sigma rules on single Spans; knows which calls a human allowed before.
+
+    Blind spots: what a command does inside a script file it runs; an approval that arrives after its call;
+    at most 256 decisions per session are remembered, the oldest forgotten first.
+    """
+
+    id = "behaviour.rules"
+    version = "1"
+    scope = "session"
+
+    def __init__(self, matcher: Matcher) -> None:
+        self._matcher = matcher
+
+    def new_state(self) -> Approvals:
+        return Approvals()
+
+    def select(self, events: Sequence[Span]) -> Iterable[int]:
+        matched = self._matcher.prepare(events)
+        return [i for i, span in enumerate(events) if i in matched or span.kind == "approval"]
+
+    def observe(self, event: Span, state: Approvals) -> Iterator[Finding]:
+        decided = approval(event)
+        if event.kind == "approval" and event.call_id and decided[0]:
+            state.calls.pop(event.call_id, None)
+            state.calls[event.call_id] = decided
+            if len(state.calls) > MAX_APPROVALS:
+                del state.calls[next(iter(state.calls))]
+        for rule in self._matcher.of(event):
+            if rule.reports:
+                known = decided if decided[0] else state.calls.get(event.call_id, ("", "", ""))
+                yield _report(self, rule, event, known)
+
+
+def approval(span: Span) -> tuple[str, str, str]:
+    """Decision, its source and who decided, as this span tells it; empty where it does not."""
+    return span.text("approval.decision"), span.text("approval.source"), span.text("user")
+
+
+def _report(detector: BehaviourRules, rule: SpanRule, span: Span, decided: tuple[str, str, str]) -> Finding:
+    decision, source, who = decided
+    severity, approver = rule.severity, "none"
+    if rule.approved is not None:
+        if decision == "allow":
+            approver = who if source == "human" and who else source or "unknown"
+            if source == "human":
+                severity = min(severity, rule.approved)
+        elif decision == "deny":
+            approver, severity = f"denied by {source or 'unknown'}", min(severity, Severity.LOW)
+    evidence = {**describe(span), "approver": approver} if rule.approved is not None else describe(span)
+    return finding(
+        detector,
+        span,
+        rule_id=rule.id,
+        severity=severity,
+        category=rule.category,
+        title=rule.title,
+        confidence=rule.confidence,
+        evidence=evidence,
+        standards=rule.standards,
+    )
+
+
+def describe(span: Span) -> dict[str, str]:
+    """Who did what where, for a reader: masked already, and cut short."""
+    text = span.text
+    what = text("command.line") or text("db.statement") or text("url") or text("path") or text("arguments")
+    known = {
+        "who": text("user") or span.agent_id or span.resource.service,
+        "what": what[:MAX_WHAT],
+        "tool": text("tool.name"),
+        "host": text("egress.hosts") or text("egress.host") or text("host.name"),
+        "path": text("path"),
+    }
+    return {name: value for name, value in known.items() if value}

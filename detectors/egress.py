@@ -1,0 +1,162 @@
+"""Where agents send: destinations that no list allows, and those that are wrong for any agent."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from detectors.detector import Detector, finding
+from detectors.model import Category, Finding, Severity, Sighting, Span
+
+Reach: TypeAlias = Literal["local", "allowed", "unlisted", "address", "metadata", "suspicious"]
+
+METADATA = frozenset(
+    {"169.254.169.254", "fd00:ec2::254", "metadata.google.internal", "metadata.goog", "100.100.100.200"}
+)
+LOCAL_NAMES = ("localhost", "internal", "local", "localdomain", "lan", "home.arpa", "test", "example", "invalid")
+RANK: tuple[Reach, ...] = ("local", "allowed", "unlisted", "address", "suspicious", "metadata")
+
+
+class EgressFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One file of destinations."""
+
+    allow: tuple[str, ...] = ()
+    agent_types: dict[str, tuple[str, ...]] = {}
+    suspicious: dict[str, tuple[str, ...]] = {}
+
+
+class Destinations:
+    """The lists of all files together; a name covers its subdomains, the longest name on any list decides."""
+
+    def __init__(self, files: Iterable[EgressFile] = ()) -> None:
+        self._allow: dict[str, str] = {}
+        self._types: dict[str, set[str]] = {}
+        self._suspicious: dict[str, str] = {}
+        for file in files:
+            self._allow.update(dict.fromkeys(map(str.lower, file.allow), ""))
+            for agent_type, names in file.agent_types.items():
+                self._types.setdefault(agent_type, set()).update(map(str.lower, names))
+            for kind, names in file.suspicious.items():
+                self._suspicious.update(dict.fromkeys(map(str.lower, names), kind))
+        self.reach = lru_cache(maxsize=50_000)(self._reach)
+
+    def _reach(self, host: str, agent_type: str) -> tuple[Reach, str]:
+        """What kind of destination a host is for an agent type, and the list that says so."""
+        if host in METADATA:
+            return "metadata", "instance metadata"
+        allowed = self._types.get(agent_type, set())
+        name = host.strip("[]").rstrip(".").lower()
+        address = _address(name)
+        if address is not None:
+            if address.is_link_local and str(address) == "169.254.169.254":
+                return "metadata", "instance metadata"
+            if name in allowed or name in self._allow:
+                return "allowed", ""
+            return ("address", "raw address") if address.is_global else ("local", "")
+        if "." not in name or name.endswith(tuple("." + local for local in LOCAL_NAMES)):
+            return "local", ""
+        labels = name.split(".")
+        for start in range(len(labels)):
+            suffix = ".".join(labels[start:])
+            if suffix in allowed:
+                return "allowed", ""
+            if suffix in self._suspicious:
+                return "suspicious", self._suspicious[suffix]
+            if suffix in self._allow:
+                return "allowed", ""
+        return "unlisted", ""
+
+    def worst(self, span: Span) -> Reach | None:
+        """The worst kind among the span's destinations; None when it has none. The field `egress.class` of rules."""
+        hosts = hosts_of(span)
+        if not hosts:
+            return None
+        return max((self.reach(host, span.agent_type)[0] for host in hosts), key=RANK.index)
+
+    def outside(self, span: Span) -> list[str]:
+        """The span's destinations that are neither local nor allowed."""
+        kinds = {host: self.reach(host, span.agent_type)[0] for host in hosts_of(span)}
+        return [host for host, kind in kinds.items() if kind not in ("local", "allowed")]
+
+
+def hosts_of(span: Span) -> list[str]:
+    """Distinct destinations of a span."""
+    hosts = span.text("egress.hosts") or span.text("egress.host")
+    return hosts.split(",") if hosts else []
+
+
+def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(name)
+    except ValueError:
+        pass
+    try:  # 2130706433 and 0x7f000001 are addresses to most clients
+        return ipaddress.IPv4Address(int(name, 0)) if name[:1].isdigit() and "." not in name else None
+    except ValueError:
+        return None
+
+
+class FirstSeen(msgspec.Struct, array_like=True):
+    """The sighting that showed this host to this agent type first."""
+
+    sighting_id: str = ""
+
+
+class EgressAllowList(Detector[Sighting, FirstSeen]):
+    """Destinations outside the agent type's list: low when new to the type, medium when wrong for any agent.
+
+    Blind spots: what is sent to an allowed host (a repository on a code host, a bucket of a listed cloud); hosts
+    that only a script file names; DNS tunnels; a host is reported once per session.
+    """
+
+    id = "egress.destination"
+    version = "1"
+    scope = "entity"
+
+    RUNBOOK = "Ask who runs {agent} whether it needs {host}; if so add it to the agent type's list, else block it."
+
+    def __init__(self, destinations: Destinations, *, severities: Mapping[str, Severity] | None = None) -> None:
+        self._destinations = destinations
+        self._severities = dict(severities or {})
+
+    def new_state(self) -> FirstSeen:
+        return FirstSeen()
+
+    def select(self, events: Sequence[Sighting]) -> Iterable[int]:
+        return [i for i, event in enumerate(events) if event.entity_kind == "host"]
+
+    def observe(self, event: Sighting, state: FirstSeen) -> Iterator[Finding]:
+        if event.entity_kind != "host":
+            return
+        host = event.detail.get("host") or event.entity_id.rpartition("/")[2]
+        kind, listed = self._destinations.reach(host, event.agent_type)
+        state.sighting_id = state.sighting_id or event.id
+        if kind in ("local", "allowed"):
+            return
+        first = state.sighting_id == event.id
+        suspicious = kind != "unlisted"
+        rule_id = f"egress.{kind}"
+        severity = Severity.MEDIUM if suspicious else Severity.LOW if first else Severity.INFO
+        yield finding(
+            self,
+            event,
+            rule_id=rule_id,
+            severity=self._severities.get(rule_id, severity),
+            category=Category.DATA_EXFILTRATION,
+            title="Destination wrong for any agent" if suspicious else "Destination not on the agent type's list",
+            key=host,
+            evidence={
+                "who": event.agent_id or event.agent_type,
+                "host": host,
+                "class": listed or kind,
+                "first_seen": "yes" if first else "no",
+                "agent_type": event.agent_type,
+                **({"tool": event.detail["tool"]} if "tool" in event.detail else {}),
+                "runbook": self.RUNBOOK.format(agent=event.agent_id or event.agent_type, host=host),
+            },
+            standards=("LLM02:2026", "ASI02", "T1567") if suspicious else ("LLM02:2026", "ASI02"),
+        )
