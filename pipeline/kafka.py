@@ -6,25 +6,30 @@ A request is answered only after every record it led to was acknowledged by all 
 from __future__ import annotations
 
 import asyncio
+import math
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import msgspec
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.abc import AbstractTokenProvider
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, TopicAuthorizationFailedError
 
-from detectors.model import Span, digest
+from detectors.model import Alert, Sighting, Span, Window, digest
+from pipeline import ocsf
 from pipeline.errors import LogFull, SettingsError, SinkUnavailable
-from pipeline.records import DeadLetter, Entry, encode, partition_of
+from pipeline.records import Activity, Block, DeadLetter, Entry, encode, partition_of
 from pipeline.settings import Kafka, Settings
 
 log = structlog.get_logger()
 
 SPLIT_BYTES = 900_000  # above it a record becomes two: brokers and consumers like them small
 MAX_RECORD_BYTES = 8 * 2**20  # one span alone can be larger than SPLIT_BYTES; larger than this it is a dead letter
+ACTIVITY_EVENTS = 2_000  # windows and sightings of one record: far below SPLIT_BYTES
+PAUSE_SECONDS = 1.0  # after a failure nothing is decoded for a broker that will not take it
 REQUEST_TIMEOUT_MS = 10_000  # past it the gateway answers 503 and the emitter sends again
 
 
@@ -156,7 +161,15 @@ class Producer:
         self._settings, self._max_in_flight = settings, max_in_flight
         self._client: Any = None  # AIOKafkaProducer ships no types
         self._starting = asyncio.Lock()
+        self._failed_at = -math.inf
         self.in_flight = 0
+
+    def check(self) -> None:
+        """Raise LogFull or SinkUnavailable when `send` would, without waiting for the broker."""
+        if self.in_flight >= self._max_in_flight:
+            raise LogFull("more records wait for the broker than may")
+        if asyncio.get_running_loop().time() - self._failed_at < PAUSE_SECONDS:
+            raise SinkUnavailable(f"broker {self._settings.bootstrap}: failed a moment ago")
 
     async def start(self) -> None:
         """Raises SinkUnavailable without a broker, SettingsError when the settings cannot work."""
@@ -176,12 +189,14 @@ class Producer:
         client: Any = None
         try:
             client = await self._ready()
-            futures = [await client.send(m.topic, m.value, partition=m.partition) for m in messages]
-            results = await asyncio.gather(*futures, return_exceptions=True)
-            failed = next((r for r in results if isinstance(r, BaseException)), None)
-            if failed is not None:
-                raise failed
+            sent = [await client.send(m.topic, m.value, partition=m.partition) for m in messages]
+            if sent:
+                done, _ = await asyncio.wait(sent)  # gather would cancel what is on its way when we are cancelled
+                failed = next((error for one in done if (error := one.exception()) is not None), None)
+                if failed is not None:
+                    raise failed
         except KafkaError as error:
+            self._failed_at = asyncio.get_running_loop().time()
             await self._discard(client)
             raise SinkUnavailable(f"broker {self._settings.bootstrap}: {type(error).__name__}") from None
         finally:
@@ -202,6 +217,7 @@ class Producer:
             try:
                 await client.start()
             except KafkaError as error:
+                self._failed_at = asyncio.get_running_loop().time()
                 await client.stop()
                 raise SinkUnavailable(f"broker {self._settings.bootstrap}: {type(error).__name__}") from None
             self._client = client
@@ -263,6 +279,39 @@ def _too_large(span: Span, size: int) -> DeadLetter:
     )
 
 
+def activity_messages(events: Sequence[Window | Sighting], *, topic: str, partitions: int) -> list[Message]:
+    """Records of `activity`: windows by agent, sightings by entity, in order."""
+    shares: dict[int, list[Window | Sighting]] = {}
+    for event in events:
+        key = event.agent_key if isinstance(event, Window) else event.entity_key
+        shares.setdefault(partition_of(key, partitions), []).append(event)
+    return [
+        Message(topic, partition, encode(_activity(some[at : at + ACTIVITY_EVENTS])))
+        for partition, some in shares.items()
+        for at in range(0, len(some), ACTIVITY_EVENTS)
+    ]
+
+
+def _activity(events: Sequence[Window | Sighting]) -> Activity:
+    return Activity(
+        windows=tuple(e for e in events if isinstance(e, Window)),
+        sightings=tuple(e for e in events if isinstance(e, Sighting)),
+    )
+
+
+def report_messages(block: Block, settings: Kafka, partitions: Mapping[str, int]) -> list[Message]:
+    """What of a stored block others read: alerts as Detection Findings, dead letters as JSON."""
+    alerts, letters = settings.topic_alerts, settings.topic_dead_letters
+    return [
+        Message(alerts, partition_of(outcome.id, partitions[alerts]), ocsf.encode(outcome))
+        for outcome in block.outcomes
+        if isinstance(outcome, Alert)
+    ] + [
+        Message(letters, partition_of(letter.id, partitions[letters]), msgspec.json.encode(letter))
+        for letter in block.dead_letters
+    ]
+
+
 class KafkaIntake:
     """The gateway's intake: masked Spans to the topic `spans`, each session to its own partition.
 
@@ -281,6 +330,10 @@ class KafkaIntake:
     async def stop(self) -> None:
         await self._producer.stop()
 
+    def check(self) -> None:
+        """Raise LogFull or SinkUnavailable when `submit` would: asked before a body is decoded."""
+        self._producer.check()
+
     async def submit(self, spans: Sequence[Span], dead_letters: Sequence[DeadLetter]) -> None:
         """Return when the broker has all of it. Raises LogFull (429) or SinkUnavailable (503)."""
         settings = self._settings
@@ -297,9 +350,11 @@ __all__ = [
     "KafkaIntake",
     "Message",
     "Producer",
+    "activity_messages",
     "client_options",
     "ensure_topics",
     "gateway_intake",
+    "report_messages",
     "servers",
     "span_messages",
     "ssl_context",
