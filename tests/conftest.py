@@ -1,3 +1,3 @@
 """Fixtures every test file may ask for."""
 
-pytest_plugins = ["tests.kafka_broker"]
+pytest_plugins = ["tests.clickhouse_server", "tests.kafka_broker"]
