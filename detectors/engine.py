@@ -23,6 +23,7 @@ AnyDetector: TypeAlias = Detector[Any, Any]
 FORMAT = 1
 QUIET_NS = WINDOW_NS + LATENESS_NS  # a session this long without a new arrival has its windows closed
 TAG_BYTES = 32
+MAX_RECENT = 16_384  # windows and sightings remembered by id: more than lie between two checkpoints
 
 
 class _Session(msgspec.Struct):
@@ -51,6 +52,7 @@ class _Snapshot(msgspec.Struct, array_like=True):
     agents: list[_Saved]
     entities: list[_Saved]
     cases: dict[str, Case]
+    recent: list[str] = []
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -86,6 +88,7 @@ class Engine:
         self._open: dict[str, _Session] = {}  # those of them with open windows, in the same order
         self._agents: dict[str, _Slot] = {}
         self._entities: dict[str, _Slot] = {}
+        self._recent: dict[str, None] = {}
         self._alerting = Alerting(self._max)
 
     def step(self, event: Event) -> list[Outcome]:
@@ -177,6 +180,7 @@ class Engine:
         slots: dict[str, _Slot],
         outcomes: list[Outcome],
     ) -> None:
+        events = [event for event in events if self._is_new(event.id)]
         always, todo = self._select(on, events)
         for i, event in enumerate(events):
             if not always and i not in todo:
@@ -190,6 +194,17 @@ class Engine:
             slots[key] = slot
             for place in sorted((*always, *todo.get(i, ()))):
                 self._observe(place, event, slot.states, outcomes)
+
+    def _is_new(self, event_id: str) -> bool:
+        """False for a window or sighting seen before: another partition's worker sends its last ones again after a
+        restart, and a model must not learn them twice."""
+        recent = self._recent
+        if event_id in recent:
+            return False
+        recent[event_id] = None
+        if len(recent) > MAX_RECENT:
+            del recent[next(iter(recent))]
+        return True
 
     # detectors
 
@@ -239,6 +254,7 @@ class Engine:
                 agents=[_Saved(key, self._dump(s.states)) for key, s in self._agents.items()],
                 entities=[_Saved(key, self._dump(s.states)) for key, s in self._entities.items()],
                 cases=self._alerting.cases,
+                recent=list(self._recent),
             )
         )
         return hmac.digest(self._key, body, "sha256") + body
@@ -277,6 +293,7 @@ class Engine:
         self._open = {key: self._sessions[key] for key in saved.open}
         self._agents = {one.key: _Slot(states(one)) for one in saved.agents}
         self._entities = {one.key: _Slot(states(one)) for one in saved.entities}
+        self._recent = dict.fromkeys(saved.recent)
         self._alerting.cases = saved.cases
 
     def _dump(self, states: dict[int, Any]) -> dict[str, bytes]:
