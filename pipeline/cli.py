@@ -1,0 +1,350 @@
+"""The command line and composition root: builds Settings once and hands each part its own piece.
+
+Every part is imported by the command that needs it, so that `--help`, `scan` and `detect` start at once.
+An expected error becomes one line on stderr and an exit status of its own (EXIT); a traceback is always a bug.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pipeline import errors
+
+if TYPE_CHECKING:
+    from pipeline.settings import Settings
+
+EXIT: dict[type[errors.Error], int] = {
+    errors.SettingsError: 3,
+    errors.RuleError: 4,
+    errors.StateError: 5,
+    errors.DecodeError: 6,
+    errors.SinkUnavailable: 7,
+    errors.SinkRejected: 8,
+    errors.LogFull: 9,
+}
+OTHER_ERROR = 10
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="spanwatch",
+    help="Streaming detection over AI-agent telemetry: OpenTelemetry in, masked, detected, stored.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+rules_app = typer.Typer(help="Look at the detection rules.", no_args_is_help=True)
+replay_app = typer.Typer(help="Run other rules over stored history, beside the live results.", no_args_is_help=True)
+token_app = typer.Typer(help="Bearer tokens of emitters.", no_args_is_help=True)
+app.add_typer(rules_app, name="rules")
+app.add_typer(replay_app, name="replay")
+app.add_typer(token_app, name="token")
+
+
+class Level(StrEnum):
+    """Severities as words."""
+
+    info = "info"
+    low = "low"
+    medium = "medium"
+    high = "high"
+    critical = "critical"
+
+
+Paths = Annotated[list[Path], typer.Argument(help="files and folders; - is standard input", show_default=False)]
+Folder = Annotated[Path | None, typer.Option(help="a folder of further rules")]
+Overrides = Annotated[Path | None, typer.Option(help="a file of changes to rules")]
+
+
+@app.callback()
+def _options(
+    context: typer.Context,
+    config: Annotated[Path | None, typer.Option("--config", "-c", help="settings file (TOML)")] = None,
+) -> None:
+    context.obj = config
+
+
+def _settings(context: typer.Context) -> Settings:
+    from pipeline import settings, telemetry
+
+    built = settings.load(context.obj)
+    telemetry.configure(built.log_level, built.log_format)
+    return built
+
+
+def _write(line: bytes) -> None:
+    sys.stdout.buffer.write(line)
+
+
+# ---------------------------------------------------------------------------- running
+@app.command()
+def serve(
+    context: typer.Context,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="print no findings")] = False,
+) -> None:
+    """Run everything in one process: gateway, engine and chDB store. The default way to start."""
+    settings = _settings(context)
+    from pipeline import embedded
+    from pipeline.sinks.console import ConsoleSink
+
+    listeners = [] if quiet else [ConsoleSink().write]
+    raise typer.Exit(embedded.serve(settings, listeners=listeners))
+
+
+@app.command()
+def gateway(context: typer.Context) -> None:
+    """Receive OTLP, mask it, and hand it to Kafka."""
+    settings = _settings(context)
+    from pipeline import live
+
+    raise typer.Exit(live.serve_gateway(settings))
+
+
+@app.command()
+def worker(context: typer.Context) -> None:
+    """Detect over Kafka topics and store the results in ClickHouse."""
+    settings = _settings(context)
+    from pipeline import live
+
+    raise typer.Exit(live.run_worker(settings))
+
+
+@app.command()
+def migrate(context: typer.Context) -> None:
+    """Bring the store's schema up to date; safe to repeat."""
+    settings = _settings(context)
+    from pipeline import migrate as migrations
+    from pipeline.sinks.clickhouse import connect
+
+    applied = migrations.migrate(connect(settings.clickhouse, settings.data_dir), settings.clickhouse)
+    for name in applied:
+        print(f"applied {name}")
+    print(f"the schema is up to date ({len(migrations.migrations())} steps)")
+
+
+@app.command()
+def demo(
+    seed: Annotated[int, typer.Option(help="the fleet's dice")] = 1,
+    sessions: Annotated[int, typer.Option(min=1, help="honest sessions")] = 60,
+    seconds: Annotated[float, typer.Option(min=1, help="how long the fleet takes")] = 15.0,
+) -> None:
+    """Watch a simulated fleet leak, steal and destroy, and see each of it found."""
+    from pipeline.demo import stage
+
+    raise typer.Exit(stage.run(seed=seed, sessions=sessions, seconds=seconds))
+
+
+# ---------------------------------------------------------------------------- files
+@app.command()
+def detect(
+    context: typer.Context,
+    paths: Paths,
+    findings: Annotated[bool, typer.Option("--findings", help="print findings instead of alerts")] = False,
+    min_severity: Annotated[Level, typer.Option(help="leave out what is less severe")] = Level.info,
+) -> None:
+    """Run OTLP files (JSON, JSON lines, protobuf; .gz, .zst) through the engine: one JSON object per alert.
+
+    Exit status 1 when some input could not be read; everything else was processed.
+    """
+    settings = _settings(context)
+    from detectors.model import Severity
+    from pipeline import build, offline
+
+    rules = build.rules(settings)
+    report = offline.detect(
+        paths,
+        ingest=build.ingest(settings, rules),
+        engine=build.engine(settings, rules),
+        write=_write,
+        max_bytes=settings.gateway.max_body_bytes,
+        received_ns=time.time_ns(),
+        results="findings" if findings else "alerts",
+        min_severity=Severity[min_severity.value.upper()],
+    )
+    sys.stdout.flush()
+    _close(report, f"{report.spans:,} spans and log events, {report.results:,} results")
+
+
+@app.command()
+def scan(
+    context: typer.Context,
+    paths: Annotated[list[Path] | None, typer.Argument(help="files and folders; default: standard input")] = None,
+    unpack: Annotated[bool, typer.Option("--unpack", help="look inside .gz and .zst files")] = False,
+) -> None:
+    """Run the secret rules over plain text: one JSON object per match.
+
+    Exit status 1 when some input could not be read; everything else was scanned.
+    """
+    settings = _settings(context)
+    from pipeline import build, offline
+
+    scanner = build.scanner(settings, build.rules(settings))
+    report = offline.scan(paths or [], scanner=scanner, write=_write, unpack=unpack)
+    sys.stdout.flush()
+    _close(report, f"{report.results:,} matches")
+
+
+def _close(report: Any, results: str) -> None:
+    """The last line of a run over files, and its exit status."""
+    words = [f"{report.files:,} files", results]
+    if report.skipped:
+        words.append(f"{report.skipped:,} objects of other kinds skipped")
+    if report.broken:
+        words.append(f"{report.broken:,} could not be read")
+    if report.broken or sys.stderr.isatty():
+        print("spanwatch: " + ", ".join(words), file=sys.stderr)
+    raise typer.Exit(1 if report.broken else 0)
+
+
+# ---------------------------------------------------------------------------- rules
+@rules_app.command("check")
+def rules_check(
+    context: typer.Context,
+    folders: Annotated[list[Path] | None, typer.Argument(help="further folders of rules")] = None,
+    overrides: Overrides = None,
+) -> None:
+    """Read every rule and print all faults, not the first; exit status 4 when there are any."""
+    found = _ruleset(context, folders or [], overrides)
+    kinds = {"secret": found.secrets, "behaviour": found.behaviour, "correlation": found.correlation}
+    print(", ".join(f"{len(rules)} {kind}" for kind, rules in kinds.items()) + f" rules, hash {found.hash}")
+
+
+@rules_app.command("list")
+def rules_list(
+    context: typer.Context,
+    folders: Annotated[list[Path] | None, typer.Argument(help="further folders of rules")] = None,
+    overrides: Overrides = None,
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object per rule")] = False,
+) -> None:
+    """List every rule: id, severity, title."""
+    import msgspec
+    from rich.console import Console
+    from rich.table import Table
+
+    found = _ruleset(context, folders or [], overrides)
+    rows = [
+        {"id": rule.id, "severity": str(rule.severity), "status": str(rule.status), "title": rule.title}
+        for rule in sorted((*found.secrets, *found.behaviour, *found.correlation), key=lambda rule: rule.id)
+    ]
+    if as_json:
+        for row in rows:
+            _write(msgspec.json.encode(row) + b"\n")
+        return
+    table = Table(*rows[0], box=None) if rows else Table()
+    for row in rows:
+        table.add_row(*row.values())
+    Console().print(table)
+
+
+def _ruleset(context: typer.Context, folders: list[Path], overrides: Path | None) -> Any:
+    from pipeline import build
+
+    return build.rules(_with_rules(_settings(context), folders, overrides))
+
+
+def _with_rules(settings: Settings, folders: list[Path], overrides: Path | None) -> Settings:
+    """The settings with these rule folders and overrides on top of their own."""
+    changes: dict[str, Any] = {"folders": (*settings.rules.folders, *folders)}
+    if overrides is not None:
+        changes["overrides"] = overrides
+    return settings.model_copy(update={"rules": settings.rules.model_copy(update=changes)})
+
+
+# ---------------------------------------------------------------------------- replay
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+Moment = Annotated[datetime | None, typer.Option(parser=_moment, metavar="ISO-TIME", help="by time of receipt; UTC")]
+
+
+@replay_app.command("run")
+def replay_run(
+    context: typer.Context,
+    label: Annotated[str, typer.Option(help="name of this run; results stand beside the live ones under it")],
+    files: Annotated[list[Path] | None, typer.Argument(help="OTLP files instead of the store's history")] = None,
+    rules: Folder = None,
+    overrides: Overrides = None,
+    since: Moment = None,
+    until: Moment = None,
+) -> None:
+    """Run history through the engine with these rules; no notification ever leaves a replay."""
+    settings = _with_rules(_settings(context), [rules] if rules else [], overrides)
+    from replay import run
+
+    report = run.replay(settings, label, files=files or [], since=since, until=until)
+    print(report.line())
+    raise typer.Exit(1 if report.broken else 0)
+
+
+@replay_app.command("diff")
+def replay_diff(
+    context: typer.Context,
+    run: Annotated[str, typer.Argument(help="the run")],
+    base: Annotated[str, typer.Argument(help="what it is compared with")] = "live",
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object instead of a table")] = False,
+    exit_code: Annotated[bool, typer.Option("--exit-code", help="exit with 1 when the runs differ")] = False,
+    since: Moment = None,
+    until: Moment = None,
+) -> None:
+    """Compare the findings of two runs, rule by rule: added, lost, same."""
+    settings = _settings(context)
+    from replay import compare
+
+    diff = compare.stored(settings, run, base, since=since, until=until)
+    if as_json:
+        _write(diff.json() + b"\n")
+    else:
+        diff.show()
+    raise typer.Exit(1 if exit_code and diff.differs else 0)
+
+
+# ---------------------------------------------------------------------------- the rest
+@token_app.command("new")
+def token_new(
+    tenant: Annotated[str, typer.Option(help="whose telemetry this emitter sends")],
+    emitter: Annotated[str, typer.Option(help="name of the emitter")],
+    requests_per_second: Annotated[float | None, typer.Option(min=0, help="its own limit")] = None,
+) -> None:
+    """Make a token: the token on stderr, once; its entry for the tokens file on stdout."""
+    from pipeline import auth
+
+    made = auth.new_token(tenant, emitter, requests_per_second)
+    print(f"token (shown once, give it to the emitter): {made.token}", file=sys.stderr)
+    print(made.entry, end="")
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    from importlib.metadata import version as installed
+
+    print(installed("spanwatch"))
+
+
+def main(arguments: list[str] | None = None, run: Callable[..., Any] = app) -> None:
+    """Entry point of the `spanwatch` command."""
+    try:
+        run(args=arguments)
+    except errors.Error as error:
+        for line in str(error).splitlines() or [type(error).__name__]:
+            print(f"spanwatch: {line}", file=sys.stderr)
+        sys.exit(next((status for kind, status in EXIT.items() if isinstance(error, kind)), OTHER_ERROR))
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter complains at exit
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
