@@ -24,6 +24,7 @@ from detectors.rule import RuleSet
 from pipeline import build, kafka, telemetry
 from pipeline.errors import DecodeError, LogFull, SinkUnavailable
 from pipeline.ingest import Ingest
+from pipeline.kafka_gateway import serve_gateway
 from pipeline.lanes import FIRST_DELAY, MAX_DELAY, Event, Stage
 from pipeline.records import Activity, Block, DeadLetter, Entry, Sink, StateStore, decode_activity, decode_entry
 from pipeline.settings import Kafka, Settings
@@ -287,4 +288,4 @@ def run_worker(settings: Settings) -> None:
     os._exit(status)  # a thread that waits for a store that hangs must not keep the process
 
 
-__all__ = ["Live", "run_worker"]
+__all__ = ["Live", "run_worker", "serve_gateway"]
