@@ -22,9 +22,11 @@ from pipeline.drain import PARTITION, TOPIC, WARM_BATCHES, Drain, LogIntake
 from pipeline.errors import LogFull
 from pipeline.gateway import GatewayServer
 from pipeline.log import Log
+from pipeline.migrate import migrate
 from pipeline.receiver import Receiver
 from pipeline.records import Block, Sink, StateStore
 from pipeline.settings import Settings
+from pipeline.sinks.clickhouse import Clients
 from pipeline.telemetry import Metrics
 from pipeline.worker import Worker
 
@@ -56,7 +58,7 @@ class Embedded:
         self._listeners = listeners
         self._given = sink, store
         self._parts = contextlib.ExitStack()
-        self._sink: Sink | None = None
+        self._clients = Clients(settings.clickhouse, settings.data_dir)
 
     async def __aenter__(self) -> Embedded:
         try:
@@ -79,10 +81,10 @@ class Embedded:
     def grpc_port(self) -> int:
         return self._server.ports.grpc
 
-    @property
-    def sink(self) -> Any:
-        """The open sink: its store lives in this process, so queries go through it."""
-        return self._sink
+    def query(self, text: str, **parameters: Any) -> list[tuple[Any, ...]]:
+        """Rows of a query on the store, from any thread: chDB lives in this process and answers nobody else."""
+        rows: list[tuple[Any, ...]] = self._clients.mine().query(text, parameters=parameters).result_rows
+        return rows
 
     def ready(self) -> Mapping[str, str]:
         """Part → why it is not ready."""
@@ -144,8 +146,9 @@ class Embedded:
         settings = self.settings
         sink, store = self._given
         if sink is None:
+            self._parts.callback(self._clients.close)
+            migrate(self._clients.mine(), settings.clickhouse)
             sink = self._parts.enter_context(contextlib.closing(build.sink(settings)))
-        self._sink = sink
         worker = Worker(
             build.engine(settings, rules),
             sink,
