@@ -14,7 +14,7 @@ import typer
 import yaml
 from pydantic import BaseModel
 
-from pipeline import auth
+from pipeline import auth, kafka
 from pipeline.settings import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -236,23 +236,29 @@ def test_every_setting_named_is_one_and_takes_its_value(monkeypatch: pytest.Monk
                 assert (built.clickhouse.interface, built.clickhouse.host) == ("http", "clickhouse")
 
 
-def test_settings_left_out_have_the_default_the_files_rely_on() -> None:
-    defaults = Settings()
-    made = {
-        words[1]: words[2]
-        for words in (line.split() for line in (DEPLOY / "kafka/topics.sh").read_text().splitlines())
-        if words and words[0] == "make_topic"
-    }
-    kafka = defaults.kafka
-    topics = {value for name, value in kafka if name.startswith("topic_")}
-    assert set(made) == topics
-    for topic in (kafka.topic_spans, kafka.topic_activity):
-        assert made[topic] == '"$PARTITIONS"'
-    assert SERVICES["topics"]["environment"]["PARTITIONS"] == str(kafka.partitions)
-    assert SERVICES["topics"]["environment"]["REPLICATION"] == str(kafka.replication_factor)
-    assert SERVICES["topics"]["environment"]["KAFKA_BROKERS"] == "kafka:9092"
-    assert "PLAINTEXT://kafka:9092" in SERVICES["kafka"]["environment"]["KAFKA_ADVERTISED_LISTENERS"]
-    assert kafka.security_protocol == "PLAINTEXT"
+def test_topics_are_made_as_the_code_would_make_them() -> None:
+    text = (DEPLOY / "kafka/topics.sh").read_text()
+    made = dict(re.findall(r"^make_topic (\w+) (\d+)$", text, re.M))
+    settings = Settings().kafka
+    assert set(made) == set(kafka.topics(settings))
+    largest = re.search(r"max\.message\.bytes=(\d+)", text)
+    assert largest is not None
+    assert int(largest[1]) == kafka.MAX_RECORD_BYTES + 2**16
+    for raw in (settings.topic_otlp_spans, settings.topic_otlp_logs):
+        assert int(made[raw]) <= 3_600_000, "raw text is kept an hour at most"
+    environment = SERVICES["topics"]["environment"]
+    assert environment["PARTITIONS"] == str(settings.partitions)
+    assert environment["REPLICATION"] == str(settings.replication_factor)
+    assert set(re.findall(r"\$\{(\w+):\?", text)) == set(environment)
+
+
+def test_one_broker_address() -> None:
+    listeners = SERVICES["kafka"]["environment"]["KAFKA_ADVERTISED_LISTENERS"]
+    assert listeners == "PLAINTEXT://kafka:9092"
+    assert Settings().kafka.security_protocol == "PLAINTEXT"
+    brokers = {s["environment"]["KAFKA_BROKERS"] for s in SERVICES.values() if "KAFKA_BROKERS" in s["environment"]}
+    assert brokers == {"kafka:9092"}
+    assert SERVICES["kafka"]["environment"]["KAFKA_AUTO_CREATE_TOPICS_ENABLE"] == "false"
 
 
 def test_commands_exist() -> None:
@@ -350,20 +356,16 @@ def test_the_collector_reaches_the_gateway_within_its_limits() -> None:
 
 def test_the_collector_writes_what_the_workers_read() -> None:
     config = collector(DEPLOY / "collector/kafka.yaml")
-    exporter, kafka = config["exporters"]["kafka"], Settings().kafka
-    assert exporter["traces"] == {"topic": kafka.topic_otlp_spans, "encoding": "otlp_proto"}
-    assert exporter["logs"] == {"topic": kafka.topic_otlp_logs, "encoding": "otlp_proto"}
+    exporter, settings = config["exporters"]["kafka"], Settings().kafka
+    assert exporter["traces"] == {"topic": settings.topic_otlp_spans, "encoding": "otlp_proto"}
+    assert exporter["logs"] == {"topic": settings.topic_otlp_logs, "encoding": "otlp_proto"}
     queue, limit = exporter["sending_queue"], exporter["producer"]["max_message_bytes"]
     assert queue["sizer"] == "bytes"
     assert queue["batch"]["min_size"] <= queue["batch"]["max_size"] <= limit // 2
-    for topic in (kafka.topic_otlp_spans, kafka.topic_otlp_logs):
-        (line,) = re.findall(rf"^make_topic {topic} .*", (DEPLOY / "kafka/topics.sh").read_text(), re.M)
-        found = re.search(r"max\.message\.bytes=(\d+)", line)
-        assert found is not None
-        assert limit < int(found[1])
-        kept = re.search(r"retention\.ms=(\d+)", line)
-        assert kept is not None
-        assert int(kept[1]) <= 3_600_000, "raw text is kept an hour at most"
+    largest = re.search(r"max\.message\.bytes=(\d+)", (DEPLOY / "kafka/topics.sh").read_text())
+    assert largest is not None
+    assert limit < int(largest[1])
+    assert exporter["producer"]["allow_auto_topic_creation"] is False
 
 
 def test_store_users() -> None:
@@ -398,7 +400,7 @@ def test_grafana_gets_what_its_provisioning_names() -> None:
     source = (ROOT / "grafana/provisioning/datasources/spanwatch.yaml").read_text()
     alerting = "".join(p.read_text() for p in (ROOT / "grafana/provisioning/alerting").glob("*.yaml"))
     service = SERVICES["grafana"]
-    for name in re.findall(r"\$\{?([A-Z_]+)\}?", source + alerting):
+    for name in re.findall(r"\$\{?([A-Z]\w*)\}?", source + alerting):
         assert name in service["environment"], name
     loaded = yaml.safe_load(source)["datasources"][0]
     native = ElementTree.parse(DEPLOY / "clickhouse/config.d/spanwatch.xml").getroot().findtext("tcp_port")
