@@ -42,7 +42,7 @@ def assignment(keys: tuple[str, ...]) -> re.Pattern[bytes]:
 
 def triggers(keys: tuple[str, ...]) -> tuple[str, str]:
     """What the first pass looks for: a key and the sign after it, or a command-line option and the gap after it."""
-    names = "|".join(keys)
+    names = re.sub(r"\(\?<[!=][^()]*\)", "", "|".join(keys))  # pass one knows no look-behind
     after = r"(?:\\{0,16}[\"'`]|\\{1,16}u00(?:22|27)|&quot;|&#3[49];|%2[27])?"
     return (
         rf"(?i)(?:{names}){after}\]?[ \t]{{0,8}}(?:[:=>]|\\{{1,16}}u003[ade]|%3[ad])",
@@ -78,8 +78,8 @@ def value_at(data: bytes, start: int, stop: int, quote: bytes | None, shell: boo
 
 _HOLLOW = re.compile(
     rb"""(?ix)
-    example | x{4} | \*{3} | \.{3} | \xe2\x80\xa6 | \xe2\x80\xa2{3}
-    | your[-_ ]? | placeholder | change[-_]?(?:me|it) | redacted | masked | replace[-_]?(?:me|this|with) | insert[-_]
+    example | x{5} | \*{3} | \.{3} | \xe2\x80\xa6 | \xe2\x80\xa2{3}
+    | \byour[-_ ] | placeholder | change[-_]?(?:me|it) | redacted | masked | replace[-_]?(?:me|this|with) | insert[-_]
     | dummy | 0{8} | 1234567890 | 0123456789 | abcdefgh | deadbeef
     """
 )

@@ -10,10 +10,9 @@ from __future__ import annotations
 import hmac
 import re
 import threading
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
-from itertools import accumulate
 from typing import NamedTuple, TypeAlias
 
 import hyperscan
@@ -27,7 +26,6 @@ from detectors.secret_values import assignment, entropy, hollow, reference, trig
 
 PLACEHOLDER = re.compile(rb"MASKED~[a-z0-9._-]+~\d+~[0-9a-f]{16}~")
 MAX_CANDIDATES = 10_000  # of pass one, per text; what lies behind them is masked unread
-_SEPARATOR = "\0"
 _CONTINUATION = bytes(range(0x80, 0xC0))
 _REMAINDER = 4  # what a better match leaves over of a weaker one is masked too, from this length on
 
@@ -72,8 +70,8 @@ _ALNUM = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456
 
 
 def _begins(data: bytes, start: int) -> bool:
-    """Whether a token can begin here: after anything but a letter or digit, unless that ends an escape."""
-    if start == 0 or data[start - 1] not in _ALNUM:
+    """Whether a token can begin here: not inside a run of letters and digits, unless an escape ends there."""
+    if start == 0 or data[start - 1] not in _ALNUM or data[start] not in _ALNUM:
         return True
     return _ESCAPED.search(data, max(0, start - 18), start) is not None
 
@@ -129,9 +127,12 @@ def _values(rule: SecretRule) -> Spans:
             if _OTHER_TOKENS.search(name):
                 continue
             quote = found["quote"] or found["argument"]
-            shell = not quote and (name.startswith(b"-") or found["key"].isupper())
+            tight = found[0][-1:] in b"=>" and (found["key"].isupper() and b" " not in found[0])
+            shell = not quote and (tight or name.startswith(b"-"))
             start, end = value_at(data, found.end(), stop, quote, shell)
             value = data[start:end]
+            if chosen and not quote and data[end : end + 1] in _CALL:
+                continue
             fits = shape.fullmatch(value)
             if fits is None or PLACEHOLDER.fullmatch(value) or hollow(fits[1]) or entropy(fits[1]) < least:
                 continue
@@ -143,6 +144,7 @@ def _values(rule: SecretRule) -> Spans:
     return spans
 
 
+_CALL = (b"(", b"[")
 _EQ = re.compile(rb"[:=>]|u003|%3")
 _BEGIN = re.compile(rb"-----BEGIN (?:[A-Z0-9]{1,16} ){0,4}PRIVATE KEY(?: BLOCK)?-----")
 _LINE = rb"(?:\\{1,16}[nrt]|\\{1,16}u000[ad]|[\s\"'+,|>#*]|%0[AD]|&#1[03];)"
@@ -165,9 +167,15 @@ def _armour(rule: SecretRule) -> Spans:
     return spans
 
 
+_AHEAD = re.compile(r"\(\?[!=](?:[^()\\]|\\.)*\)$")
+_OPTIONAL = re.compile(r"(?:\[(?:[^\]\\]|\\.)+\]|\\.|[^\\()\[\]{}|?*+])(?:\{0,\d*\}|\?|\*)(\)*)$")
+
+
 def _cut(pattern: str) -> str:
-    """The pattern for pass one: no trailing look-ahead, the last repeat at its minimum, so it fires once."""
-    cut = re.sub(r"\(\?!(?:[^()\\]|\\.)*\)$", "", pattern)
+    """The pattern for pass one: no trailing look-ahead, nothing optional at the end, the last repeat at its least."""
+    cut = _AHEAD.sub("", pattern)
+    while (shorter := _OPTIONAL.sub(r"\1", cut)) != cut:
+        cut = shorter
     cut = re.sub(r"\{(\d+),\d*\}(\)*)$", r"{\1}\2", cut)
     return re.sub(r"\+(\)*)$", r"\1", cut)
 
@@ -239,20 +247,21 @@ class Scanner:
 
     def mask_many(self, texts: Sequence[str]) -> dict[int, list[Hit]]:
         """Hits of those texts that have any, by index: one first pass for all of them."""
-        data = _SEPARATOR.join(texts).encode("utf-8", "surrogatepass")
+        joined = "\0".join(texts)
+        if joined.count("\0") != len(texts) - 1:  # a text holds the separator: scan it as another control character
+            joined = "\0".join(text.replace("\0", "\1") for text in texts)
+        data = joined.encode("utf-8", "surrogatepass")
         candidates = self._candidates(data)
-        if not candidates:
-            return {}
-        sizes = [len(t) if t.isascii() else len(t.encode("utf-8", "surrogatepass")) for t in texts]
-        starts = [0, *accumulate(size + 1 for size in sizes)]
         found: dict[int, list[Hit]] = {}
-        first = 0
+        first = index = counted = 0
         while first < len(candidates):
-            index = bisect_right(starts, (candidates[first] >> 16) - 1) - 1
-            last = first
-            while last < len(candidates) and (candidates[last] >> 16) - 1 < starts[index + 1]:
-                last += 1
-            start, end = starts[index], starts[index] + sizes[index]
+            at = (candidates[first] >> 16) - 1  # the last byte of what pass one saw
+            index += data.count(b"\0", counted, at)
+            counted = at
+            start = data.rfind(b"\0", 0, at) + 1
+            end = data.find(b"\0", at)
+            end = len(data) if end < 0 else end
+            last = bisect_left(candidates, (end + 1) << 16, first + 1)
             hits = self._resolve(data, start, end, candidates[first:last])
             if hits:
                 found[index] = list(_in_characters(data, start, hits, texts[index].isascii()))
@@ -324,7 +333,7 @@ def _rank(one: _Range) -> tuple[int, int, int, str]:
 
 
 def _apart(data: bytes, found: list[_Range]) -> list[_Range]:
-    """Non-overlapping ranges: the vendor's rule before the key name, then the longer; the rest keep what is left."""
+    """Non-overlapping ranges: the vendor's form before a key name, then the longer; the rest keep what is left."""
     low, high = min(one.start for one in found), max(one.end for one in found)
     taken = [(m.start(), m.end()) for m in PLACEHOLDER.finditer(data, max(0, low - 256), high + 256)]
     kept: list[_Range] = []
