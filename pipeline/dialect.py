@@ -7,7 +7,7 @@ which key feeds which field, which keys nobody knows) is worked out once per set
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import translate
 from functools import lru_cache
 from importlib import resources
@@ -83,7 +83,6 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     order: int
     detect: Detect
     strip_event: tuple[str, ...] = ()
-    event_from_attribute: bool = False
     redacted_names: tuple[str, ...] = ()
     tokens_exclude_cache: bool = False
     session_on_resource: bool = True
@@ -173,12 +172,8 @@ class Dialects:
         everything = {_base(k) for aliases in self._aliases.values() for keys in aliases.values() for k in keys}
         self._known_keys = frozenset(everything)
         self._known = matcher([*common.known, *(glob for d in self.all for glob in d.known)])
-        exact = {tool: kind for kind, tools in common.tools.items() for tool in tools if "*" not in tool}
-        globs = [(matcher([t]), kind) for kind, tools in common.tools.items() for t in tools if "*" in t]
-        self._tools, self._tool_globs = exact, globs
-        self._span_kinds = {
-            d.name: [(matcher([glob]), kind) for glob, kind in d.kinds.spans.items() if "*" in glob] for d in self.all
-        }
+        self._tools = _named_kinds({tool: kind for kind, tools in common.tools.items() for tool in tools})
+        self._span_kinds = {d.name: _named_kinds(d.kinds.spans) for d in self.all}
 
     def _merge(self, dialect: Dialect) -> dict[str, tuple[str, ...]]:
         aliases = {}
@@ -221,23 +216,29 @@ class Dialects:
                     target = TARGETS.get(field, "text")
                     steps.append(Step(field, key, tuple(paths.split("|")) if paths else (), target, field in ASIDES))
                     feeds.setdefault(key, field)
-        unknown = tuple(
-            k for k in keys if k not in self._known_keys and not (self._known and self._known.match(k))
-        )
+        unknown = tuple(k for k in keys if k not in self._known_keys and not (self._known and self._known.match(k)))
         return Plan(dialect, tuple(steps), feeds, unknown, [0])
 
     def tool_kind(self, tool: str) -> str:
         """The class of a tool by its name; empty for one we know nothing about."""
-        name = tool.lower()
-        if kind := self._tools.get(name):
-            return kind
-        return next((kind for pattern, kind in self._tool_globs if pattern and pattern.match(name)), "")
+        return _find(self._tools, tool.lower())
 
-    def span_kind(self, dialect: Dialect, name: str) -> str:
-        """What the dialect makes of a span's name alone."""
-        if kind := dialect.kinds.spans.get(name):
-            return kind
-        return next((kind for glob, kind in self._span_kinds[dialect.name] if glob and glob.match(name)), "")
+    def span_kind(self, dialect: str, name: str) -> str:
+        """What the dialect of this name makes of a span's name alone."""
+        return _find(self._span_kinds[dialect], name)
+
+
+def _named_kinds(kinds: Mapping[str, str]) -> tuple[dict[str, str], list[tuple[re.Pattern[str] | None, str]]]:
+    """Kinds by name, apart: exact names, and those with a glob."""
+    exact = {name: kind for name, kind in kinds.items() if "*" not in name}
+    return exact, [(matcher([name]), kind) for name, kind in kinds.items() if "*" in name]
+
+
+def _find(kinds: tuple[dict[str, str], list[tuple[re.Pattern[str] | None, str]]], name: str) -> str:
+    exact, globs = kinds
+    if kind := exact.get(name):
+        return kind
+    return next((kind for glob, kind in globs if glob and glob.match(name)), "")
 
 
 def _base(alias: str) -> str:

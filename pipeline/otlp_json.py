@@ -33,6 +33,7 @@ from pipeline.errors import DecodeError
 
 _Raws = list[msgspec.Raw] | None
 _Number = int | str | None
+_ABSENT = msgspec.Raw(b"")  # msgspec takes no `Raw | None`
 _STATUS = {"STATUS_CODE_UNSET": 0, "STATUS_CODE_OK": 1, "STATUS_CODE_ERROR": 2}
 _KINDS = {
     f"SPAN_KIND_{name}": n
@@ -84,7 +85,7 @@ class _Log(_Json, rename="camel", gc=False):
     observed_time_unix_nano: _Number = 0
     severity_number: _Number = 0
     severity_text: str | None = None
-    body: msgspec.Raw | None = None
+    body: msgspec.Raw = _ABSENT
     attributes: _Raws = None
     trace_id: str | None = None
     span_id: str | None = None
@@ -102,13 +103,13 @@ class _Scope(_Json, rename="camel", gc=False):
 
 
 class _PerScope(_Json, rename="camel", gc=False):
-    scope: msgspec.Raw = msgspec.Raw(b"")
+    scope: msgspec.Raw = _ABSENT
     spans: _Raws = None
     log_records: _Raws = None
 
 
 class _PerResource(_Json, rename="camel", gc=False):
-    resource: msgspec.Raw = msgspec.Raw(b"")
+    resource: msgspec.Raw = _ABSENT
     scope_spans: _Raws = None
     scope_logs: _Raws = None
 
@@ -119,12 +120,12 @@ class _Request(_Json, rename="camel", gc=False):
 
 
 class _SpanScope(_Json, rename="camel", gc=False):
-    scope: msgspec.Raw = msgspec.Raw(b"")
+    scope: msgspec.Raw = _ABSENT
     spans: list[_Span] | None = None
 
 
 class _SpanResource(_Json, rename="camel", gc=False):
-    resource: msgspec.Raw = msgspec.Raw(b"")
+    resource: msgspec.Raw = _ABSENT
     scope_spans: list[_SpanScope] | None = None
 
 
@@ -134,7 +135,7 @@ class _SpanRequest(_Json, rename="camel", gc=False):
 
 class _KeyValue(_Json, rename="camel", gc=False):
     key: str | None = None
-    value: msgspec.Raw | None = None
+    value: msgspec.Raw = _ABSENT
 
 
 class _AnyValue(_Json, rename="camel", gc=False):
@@ -142,8 +143,8 @@ class _AnyValue(_Json, rename="camel", gc=False):
     bool_value: bool | str | msgspec.UnsetType | None = msgspec.UNSET
     int_value: int | float | str | msgspec.UnsetType | None = msgspec.UNSET
     double_value: float | str | msgspec.UnsetType | None = msgspec.UNSET
-    array_value: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-    kvlist_value: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    array_value: msgspec.Raw = _ABSENT
+    kvlist_value: msgspec.Raw = _ABSENT
     bytes_value: str | msgspec.UnsetType | None = msgspec.UNSET
 
 
@@ -339,8 +340,8 @@ def _log(log: _Log, limit: int) -> Item:
         attributes,
         truncated=len(log.attributes or ()) > limit,
     )
-    if log.body is not None:
-        attributes.append(b'{"key":"body","value":' + bytes(log.body) + b"}")
+    if body := bytes(log.body):
+        attributes.append(b'{"key":"body","value":' + body + b"}")
     if log.severity_text:
         attributes.append(string_pair("severity.text", log.severity_text))
     return item
@@ -370,21 +371,18 @@ def pair(raw: bytes, max_depth: int) -> tuple[str, Scalar | None]:
     """Key and scalar of one KeyValue's JSON text; see `decode.pair`."""
     try:
         found = _one_pair.decode(raw)
-        value = _scalar(found.value, max_depth)
-    except RecursionError:
-        return found.key or "" if isinstance(found, _KeyValue) else "", TOO_DEEP
-    except (*_FAILED, ValueError):
+        return found.key or "", _scalar(found.value, max_depth)
+    except (*_FAILED, ValueError, OverflowError):
         raise DecodeError("json", "malformed attribute") from None
-    return found.key or "", value
 
 
-def _scalar(raw: msgspec.Raw | None, depth: int) -> Scalar | None:
-    plain = _plain(raw, depth, depth)
+def _scalar(raw: msgspec.Raw, depth: int) -> Scalar | None:
+    plain = _plain(raw, depth)
     return compact(plain) if isinstance(plain, list | dict) else plain
 
 
-def _plain(raw: Any, depth: int, full: int) -> Any:
-    value = _one_value.decode(raw) if raw is not None else None
+def _plain(raw: msgspec.Raw, depth: int) -> Any:
+    value = _one_value.decode(raw) if bytes(raw) else None
     if value is None:
         return None
     if depth <= 0:
@@ -399,15 +397,15 @@ def _plain(raw: Any, depth: int, full: int) -> Any:
         return float(value.double_value)
     if isinstance(value.bytes_value, str):
         return _base64(value.bytes_value)
-    if isinstance(value.array_value, msgspec.Raw):
+    if bytes(value.array_value):
         inner = msgspec.json.decode(value.array_value, type=_Array)
-        return [_plain(v, depth - 1, full) for v in inner.values or ()]
-    if isinstance(value.kvlist_value, msgspec.Raw):
+        return [_plain(v, depth - 1) for v in inner.values or ()]
+    if bytes(value.kvlist_value):
         inner = msgspec.json.decode(value.kvlist_value, type=_Array)
         found = {}
         for one in inner.values or ():
             kv = _one_pair.decode(one)
-            found[kv.key or ""] = _plain(kv.value, depth - 1, full)
+            found[kv.key or ""] = _plain(kv.value, depth - 1)
         return found
     return None
 

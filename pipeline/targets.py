@@ -23,11 +23,15 @@ _REMOTE = re.compile(r"(?<![\w./:@-])[\w.+-]+@((?:[A-Za-z0-9-]+\.)*[A-Za-z0-9-]+
 _WORD = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'[^']*'|[^\s;|&]+|[;|&]+")
 # Options of curl, wget, nc and ssh that take the next word as their value.
 _VALUED = frozenset(
-    "-d -H -o -O -T -F -u -X -A -e -b -c -m -w -x -i -l -p -P -L -R -D -J -U --data --data-raw --data-binary --header "
-    "--data-urlencode --output --upload-file --form --user --request --user-agent --referer --cookie --max-time "
-    "--write-out --proxy --config --cacert --cert --key --post-data --post-file --output-document --body-data "
-    "--body-file --method --retry --connect-timeout --json --form-string".split()
-)
+    (
+        "-d", "-H", "-o", "-O", "-T", "-F", "-u", "-X", "-A", "-e", "-b", "-c", "-m", "-w", "-x", "-i", "-l", "-p",
+        "-P", "-L", "-R", "-D", "-J", "-U", "--data", "--data-raw", "--data-binary", "--data-urlencode", "--header",
+        "--output", "--upload-file", "--form", "--form-string", "--user", "--request", "--user-agent", "--referer",
+        "--cookie", "--max-time", "--write-out", "--proxy", "--config", "--cacert", "--cert", "--key", "--post-data",
+        "--post-file", "--output-document", "--body-data", "--body-file", "--method", "--retry", "--connect-timeout",
+        "--json",
+    )
+)  # fmt: skip
 
 
 class Endpoint(NamedTuple):
@@ -52,7 +56,7 @@ def endpoint(url: str) -> Endpoint | None:
 
 def local(host: str) -> bool:
     """Whether a host is this machine itself, which nothing leaves by talking to."""
-    if host == "localhost" or host.endswith(".localhost") or host == "0.0.0.0":  # noqa: S104 - compared, not bound
+    if host == "localhost" or host.endswith(".localhost") or host == "0.0.0.0":
         return True
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -165,3 +169,8 @@ def patched_path(text: str) -> str:
     """The first file a patch in the apply_patch format touches."""
     found = _PATCH.search(text)
     return found[1].strip() if found else ""
+
+
+def file_path(uri: str) -> str:
+    """Path of a `file:` URI as it stands, percent signs and all."""
+    return uri.removeprefix("file://").removeprefix("file:")
