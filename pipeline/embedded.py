@@ -136,7 +136,7 @@ class Embedded:
             self.metrics,
             on_failure=lambda: loop.call_soon_threadsafe(self.failed.set),
         )
-        self.metrics.watch(lambda: ingest.counts, lambda: len(ingest.unknown))
+        self.metrics.watch(ingest)
         receiver = Receiver(ingest, intake, tokens, settings.gateway, self.metrics, check=entries.check)
         self._server = GatewayServer(receiver, settings.gateway, self.metrics, self.ready)
         await self._server.start()

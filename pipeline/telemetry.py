@@ -11,9 +11,10 @@ import logging
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import Counter as Counts
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from typing import Any, Literal, Protocol, TextIO
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -26,6 +27,23 @@ from pipeline.records import Block
 MAX_TEXT = 300  # longer log values are cut: a name, a reason, a path are shorter
 MAX_FRAMES = 12
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
+class Unknown(Protocol):
+    """Keys no dialect knows, as Ingest counts them."""
+
+    counts: Counts[tuple[str, str, str]]
+    overflow: int
+
+
+class Counting(Protocol):
+    """What Ingest counts while it works."""
+
+    counts: Counts[str]
+    masked: Counts[str]
+
+    @property
+    def unknown(self) -> Unknown: ...
 
 
 class Metrics:
@@ -148,9 +166,9 @@ class Metrics:
             oldest = min(located.span.received_ns for located in block.spans)
             self.storing_delay.observe(max(0.0, (time.time_ns() - oldest) / 1e9))
 
-    def watch(self, counts: Callable[[], Mapping[str, int]], unknown: Callable[[], int]) -> None:
+    def watch(self, ingest: Counting) -> None:
         """Export what ingest counts by itself, read at each scrape."""
-        self.registry.register(_IngestCounts(counts, unknown))
+        self.registry.register(_IngestCounts(ingest))
 
     def exposition(self) -> bytes:
         return generate_latest(self.registry)
@@ -159,22 +177,34 @@ class Metrics:
 class _IngestCounts(Collector):
     """Counters that live in Ingest, where counting must cost nothing."""
 
-    def __init__(self, counts: Callable[[], Mapping[str, int]], unknown: Callable[[], int]) -> None:
-        self._counts, self._unknown = counts, unknown
+    def __init__(self, ingest: Counting) -> None:
+        self._ingest = ingest
 
     def collect(self) -> Iterable[Metric]:
         events = CounterMetricFamily(
             "spanwatch_ingest_events_total",
-            "What ingest met in the records it decoded, by kind of event (masked, truncated, rejected, ...).",
+            "What ingest met in the records it decoded, by kind of event (spans, truncated, clamped, unresolved, ...).",
             labels=["event"],
         )
-        for event, count in sorted(self._counts().items()):
+        for event, count in sorted(self._ingest.counts.copy().items()):
             events.add_metric([event], count)
         yield events
+        masked = CounterMetricFamily(
+            "spanwatch_secrets_masked_total", "Secrets masked before anything was written, by rule.", labels=["rule"]
+        )
+        for rule, count in sorted(self._ingest.masked.copy().items()):
+            masked.add_metric([rule], count)
+        yield masked
+        unknown = self._ingest.unknown
+        yield CounterMetricFamily(
+            "spanwatch_unknown_attributes_total",
+            "Attributes under a key that no dialect knows.",
+            value=sum(unknown.counts.copy().values()) + unknown.overflow,
+        )
         yield GaugeMetricFamily(
             "spanwatch_unknown_keys",
-            "Attribute keys no alias table knows, distinct per scope and product version.",
-            value=self._unknown(),
+            "Keys that no dialect knows, distinct per scope and product version; bounded.",
+            value=len(unknown.counts),
         )
 
 

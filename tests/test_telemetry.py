@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,11 +16,21 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from detectors.model import Category, Finding, Severity
 from pipeline import telemetry
+from pipeline.normalise import Unknown
 from pipeline.records import Block, Located
 from pipeline.telemetry import Metrics
 from tests.make import span
 
 CANARY = "canary-value-that-must-not-appear"
+
+
+class Ingesting:
+    """The counters of an Ingest."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.masked: Counter[str] = Counter()
+        self.unknown = Unknown()
 
 
 @pytest.fixture
@@ -39,7 +50,7 @@ def lines(out: io.StringIO) -> list[dict[str, object]]:
 def test_every_metric_is_declared_with_unit_and_meaning() -> None:
     """Names are ours, counters are past verbs, help texts say something."""
     metrics = Metrics()
-    metrics.watch(dict, int)
+    metrics.watch(Ingesting())
     seen = set()
     for family in metrics.registry.collect():
         assert re.fullmatch(r"spanwatch_[a-z_]+", family.name), family.name
@@ -91,12 +102,18 @@ def test_a_stored_block_is_counted() -> None:
 
 def test_what_ingest_counts_is_read_at_the_scrape() -> None:
     """No copy that could be stale."""
-    metrics, counts = Metrics(), {"masked": 1}
-    metrics.watch(lambda: counts, lambda: 7)
-    counts["masked"] = 5
+    metrics, ingest = Metrics(), Ingesting()
+    metrics.watch(ingest)
+    ingest.counts["clamped"] = 5
+    ingest.masked["secret.x"] = 3
+    ingest.unknown.counts["scope", "1", CANARY] = 4
+    ingest.unknown.overflow = 2
     text = metrics.exposition().decode()
-    assert 'spanwatch_ingest_events_total{event="masked"} 5.0' in text
-    assert "spanwatch_unknown_keys 7.0" in text
+    assert 'spanwatch_ingest_events_total{event="clamped"} 5.0' in text
+    assert 'spanwatch_secrets_masked_total{rule="secret.x"} 3.0' in text
+    assert "spanwatch_unknown_attributes_total 6.0" in text
+    assert "spanwatch_unknown_keys 1.0" in text
+    assert CANARY not in text
 
 
 @pytest.mark.usefixtures("restore")
