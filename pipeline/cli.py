@@ -103,9 +103,9 @@ def serve(
 def gateway(context: typer.Context) -> None:
     """Receive OTLP, mask it, and hand it to Kafka."""
     settings = _settings(context)
-    from pipeline import live
+    from pipeline import kafka_gateway
 
-    raise typer.Exit(live.serve_gateway(settings))
+    raise typer.Exit(kafka_gateway.serve_gateway(settings))
 
 
 @app.command()
@@ -114,7 +114,7 @@ def worker(context: typer.Context) -> None:
     settings = _settings(context)
     from pipeline import live
 
-    raise typer.Exit(live.run_worker(settings))
+    live.run_worker(settings)
 
 
 @app.command()

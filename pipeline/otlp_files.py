@@ -50,8 +50,8 @@ class Broken(NamedTuple):
 class _Envelope(msgspec.Struct):
     """Which signals a JSON request holds, without decoding them."""
 
-    spans: msgspec.Raw | None = msgspec.field(default=None, name="resourceSpans")
-    logs: msgspec.Raw | None = msgspec.field(default=None, name="resourceLogs")
+    spans: msgspec.Raw = msgspec.field(default=msgspec.Raw(), name="resourceSpans")
+    logs: msgspec.Raw = msgspec.field(default=msgspec.Raw(), name="resourceLogs")
 
 
 _envelope = msgspec.json.Decoder(_Envelope)
@@ -222,11 +222,11 @@ def _requests(where: str, text: bytes, envelope: _Envelope | None) -> Iterator[P
     if envelope is None:
         yield Broken(where, "not JSON")
         return
-    if envelope.spans is not None:
+    if envelope.spans:
         yield Payload(where, "json", "traces", text)
-    if envelope.logs is not None:
+    if envelope.logs:
         yield Payload(where, "json", "logs", text)
-    if envelope.spans is None and envelope.logs is None:
+    if not envelope.spans and not envelope.logs:
         yield Broken(where, "JSON without resourceSpans or resourceLogs", foreign=True)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from itertools import groupby
@@ -16,9 +15,8 @@ from pipeline import offline, otlp_files
 from pipeline.ingest import Ingest
 from pipeline.records import Entry, Record
 from pipeline.sinks.clickhouse import raised
-from pipeline.sinks.rows import span_of
+from pipeline.sinks.reader import read_spans
 
-PAGE = 10_000  # spans read at once from one partition
 FILES = "files"
 
 
@@ -30,59 +28,33 @@ class Place(NamedTuple):
 
 
 class Stored:
-    """Spans of the store. Partitions run side by side in the order of receipt, records of one by offset."""
+    """Spans of the store, partition by partition, records of one in order of offset."""
 
     def __init__(
         self, client: Any, database: str, *, since: datetime | None = None, until: datetime | None = None
     ) -> None:
-        self._client, self._table = client, f"{database}.spans"
-        bounds: dict[str, datetime] = {name: at for name, at in (("since", since), ("until", until)) if at is not None}
-        self._bounds = bounds
-        signs = {"since": ">=", "until": "<"}
-        self._where = "".join(f" AND ReceivedAt {signs[name]} {{{name}:DateTime64(9)}}" for name in bounds)
+        self._client, self._database = client, database
+        self._since_ns, self._until_ns = _nanoseconds(since), _nanoseconds(until)
 
     def places(self) -> list[Place]:
         """The partitions that hold anything, in a fixed order."""
-        return [Place(*row) for row in self._rows(f"SELECT DISTINCT Topic, Partition {self._from()} ORDER BY 1, 2")]
-
-    def count(self) -> int:
-        return int(self._rows(f"SELECT count() {self._from()}")[0][0])
-
-    def __iter__(self) -> Iterator[Record]:
-        def received(record: Record) -> int:
-            assert isinstance(record.payload, Entry)
-            return min(span.received_ns for span in record.payload.spans)
-
-        yield from heapq.merge(*(self._records(place) for place in self.places()), key=received)
-
-    def _records(self, place: Place) -> Iterator[Record]:
-        offset = -1
-        while page := self._page(place, offset):
-            for offset, rows in groupby(page, key=lambda row: row[0]):
-                spans = [span_of(raw) for _, _, raw in rows]
-                yield Record(place.topic, place.partition, offset, Entry(spans=spans))
-
-    def _page(self, place: Place, after: int) -> list[tuple[int, int, bytes]]:
-        """Whole records behind an offset, in order."""
-        query = (
-            f"SELECT RecordOffset, RecordIndex, Raw {self._from()} "
-            "AND Topic = {topic:String} AND Partition = {partition:UInt32} AND RecordOffset > {after:Int64} "
-            f"ORDER BY RecordOffset LIMIT {PAGE} WITH TIES"
-        )
-        parameters = {"topic": place.topic, "partition": place.partition, "after": after}
-        return sorted(self._rows(query, parameters))
-
-    def _from(self) -> str:
-        return f"FROM {self._table} FINAL WHERE 1{self._where}"
-
-    def _rows(self, query: str, parameters: dict[str, Any] | None = None) -> list[Any]:
+        query = f"SELECT DISTINCT Topic, Partition FROM {self._database}.spans ORDER BY 1, 2"
         try:
-            answer = self._client.query(
-                query, parameters={**self._bounds, **(parameters or {})}, column_formats={"Raw": "bytes"}
-            )
+            return [Place(*row) for row in self._client.query(query).result_rows]
         except (ClickHouseError, OSError) as error:
             raised("spans", error)
-        return list(answer.result_rows)
+
+    def __iter__(self) -> Iterator[Record]:
+        for topic in dict.fromkeys(place.topic for place in self.places()):
+            for located in read_spans(
+                self._client, self._database, topic=topic, since_ns=self._since_ns, until_ns=self._until_ns
+            ):
+                for (partition, offset), rows in groupby(located, key=lambda row: (row.partition, row.offset)):
+                    yield Record(topic, partition, offset, Entry(spans=[row.span for row in rows]))
+
+
+def _nanoseconds(moment: datetime | None) -> int | None:
+    return None if moment is None else int(moment.timestamp()) * 10**9 + moment.microsecond * 1000
 
 
 class Files:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -112,31 +113,28 @@ class Drive:
 
     def handle(self, records: Sequence[Record]) -> None:
         """Records of any partitions, in the order of history."""
-        by_place: dict[Place, list[Record]] = {}
-        for record in records:
-            by_place.setdefault(Place(record.topic, record.partition), []).append(record)
-        for place, mine in by_place.items():
+        for place, mine in groupby(records, key=lambda record: Place(record.topic, record.partition)):
             self.workers[place].handle(mine)
-        self._stage_two()
 
     def flush(self) -> None:
+        """End of history: close every window, then let stage two see what all partitions told it, by event time."""
         for worker in self.workers.values():
             worker.flush()
-        self._stage_two()
         if self._second:
+            self._activity.sort(key=lambda a: (a.end_ns if isinstance(a, Window) else a.time_ns, a.id))
+            for start in range(0, len(self._activity), BATCH):
+                self._stage_two(self._second, self._activity[start : start + BATCH])
             self._second.flush()
 
     def counts(self, name: str) -> int:
         return sum(getattr(w.counts, name) for w in (*self.workers.values(), *filter(None, (self._second,))))
 
-    def _stage_two(self) -> None:
-        if self._second and self._activity:
-            activity = Activity(
-                windows=tuple(a for a in self._activity if isinstance(a, Window)),
-                sightings=tuple(a for a in self._activity if isinstance(a, Sighting)),
-            )
-            self._activity.clear()
-            self._second.handle([Record(self._second.topic, 0, self._second.next_offset, activity)])
+    def _stage_two(self, worker: Worker, some: Sequence[Window | Sighting]) -> None:
+        activity = Activity(
+            windows=tuple(a for a in some if isinstance(a, Window)),
+            sightings=tuple(a for a in some if isinstance(a, Sighting)),
+        )
+        worker.handle([Record(worker.topic, 0, worker.next_offset, activity)])
 
 
 def replay(
