@@ -33,7 +33,8 @@ class MemorySink:
                 return
             self._tokens.add(block.token)
             if block.run == "live":
-                self._plans.setdefault((block.topic, block.partition), []).append((block.first, block.last))
+                if not block.tick_ns:
+                    self._plans.setdefault((block.topic, block.partition), []).append((block.first, block.last))
                 for located in block.spans:
                     kept = self._located.get(located.span.id)
                     if kept is None or located.span.received_ns < kept.span.received_ns:
