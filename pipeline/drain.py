@@ -19,7 +19,7 @@ from pipeline.errors import SinkUnavailable
 from pipeline.log import Log
 from pipeline.records import DeadLetter, Entry, Record, encode
 from pipeline.settings import Worker as Pace
-from pipeline.telemetry import Metrics
+from pipeline.telemetry import Metrics, failure
 from pipeline.worker import Worker
 
 log = structlog.get_logger()
@@ -126,7 +126,7 @@ class Drain:
         except BaseException as error:  # anything here ends the process: it must be seen, and not hang
             self.failed = error
             self.problem = f"stopped: {type(error).__name__}"
-            log.critical("worker stopped", exc_info=error)
+            log.critical("worker stopped", **failure(error))
             self._on_failure()
 
     def _finished(self) -> bool:

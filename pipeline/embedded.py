@@ -27,7 +27,7 @@ from pipeline.receiver import Receiver
 from pipeline.records import Block, Sink, StateStore
 from pipeline.settings import Settings
 from pipeline.sinks.clickhouse import Clients
-from pipeline.telemetry import Metrics
+from pipeline.telemetry import Metrics, failure
 from pipeline.worker import Worker
 
 log = structlog.get_logger()
@@ -166,7 +166,7 @@ class Embedded:
             try:
                 listener(block)
             except Exception as error:  # a broken terminal must not stop detection
-                log.error("listener failed", exc_info=error)
+                log.error("listener failed", **failure(error))
 
 
 async def _serve(settings: Settings, listeners: Sequence[Listener], started: Callable[[Embedded], None]) -> int:

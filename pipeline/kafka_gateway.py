@@ -37,7 +37,7 @@ class KafkaGateway:
         tokens = Tokens(settings.gateway.tokens_file, limit=settings.gateway.requests_per_second)
         check_bind(settings.gateway.host, tokens)
         ingest = await asyncio.to_thread(lambda: build.ingest(settings, build.rules(settings)))
-        self.metrics.watch(lambda: ingest.counts, lambda: len(ingest.unknown))
+        self.metrics.watch(ingest)
         await self._intake.start()
         receiver = Receiver(ingest, self._intake, tokens, settings.gateway, self.metrics, check=self._intake.check)
         self._server = GatewayServer(receiver, settings.gateway, self.metrics, self._reasons)

@@ -26,7 +26,7 @@ from pipeline.errors import DecodeError, LogFull, SinkUnavailable
 from pipeline.ingest import Ingest
 from pipeline.records import DeadLetter
 from pipeline.settings import Gateway
-from pipeline.telemetry import Metrics
+from pipeline.telemetry import Metrics, failure
 
 log = structlog.get_logger()
 
@@ -141,7 +141,7 @@ class Receiver:
     def unexpected(self, error: BaseException) -> Answer:
         """503 for what nobody foresaw, counted and logged by type and place only."""
         self.metrics.request_errors.labels(type(error).__name__).inc()
-        log.error("request failed", exc_info=error)
+        log.error("request failed", **failure(error))
         return Answer("unavailable", "internal failure, try again", retry_after=self.limits.retry_after_seconds)
 
     async def _take(

@@ -245,13 +245,18 @@ def configure(
     root.setLevel(max(minimum, logging.WARNING))
 
 
+def failure(error: BaseException) -> dict[str, str]:
+    """An exception as log values: its type and the places it passed, never its message."""
+    return {"exception": type(error).__name__, "at": _places(error)}
+
+
 def plain_values(_logger: Any, _method: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
     """Keep words and numbers; reduce every other value to its type, an exception to type and places."""
     info = event.pop("exc_info", None)
     if info:
         error = info if isinstance(info, BaseException) else (info[1] if isinstance(info, tuple) else sys.exc_info()[1])
         if error is not None:
-            event["exception"], event["at"] = type(error).__name__, _places(error)
+            event.update(failure(error))
     event.pop("stack_info", None)
     for key, value in event.items():
         event[key] = _plain(value)
