@@ -110,6 +110,8 @@ def _wrong(rule: SecretRule) -> tuple[str, str] | None:
             return name, f"not a regular expression over ASCII: {error}"
         if groups != (1 if name == "pattern" else 0):
             return name, "a pattern has exactly one capture group, the secret; a key has none"
+    if any(key != key.lower() for key in rule.keys):
+        return "keys", "keys are written in lower case and match any case"
     if rule.check and rule.check not in CHECKS:
         return "check", f"unknown; known are {', '.join(sorted(CHECKS))}"
     if not rule.examples.match or not rule.examples.no_match:

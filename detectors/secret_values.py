@@ -20,24 +20,20 @@ _SCHEME = rb"(?i:(?:bearer|basic|token|apikey)[ \t]{1,2})?"
 MAX_VALUE = 4096
 
 
-def assignment(keys: tuple[str, ...]) -> re.Pattern[bytes]:
-    """Matches from one of the keys to where its value begins; group `quote` is what must close the value."""
-    names = "|".join(keys).encode("ascii")
-    return re.compile(
-        rb"(?P<key>(?i:%(names)s))(?:"
-        rb"%(quote)s?\]?[ \t]{0,8}%(type)s%(equals)s[ \t]{0,8}%(literal)s(?P<quote>%(quote)s)?"
-        rb"|%(quote)s?,?[ \t]{1,4}(?P<argument>%(quote)s)?"
-        rb"|(?P<element>>)"
-        rb")%(scheme)s"
-        % {
-            b"names": names,
-            b"quote": QUOTE,
-            b"type": _TYPE,
-            b"equals": _EQUALS,
-            b"literal": _LITERAL,
-            b"scheme": _SCHEME,
-        }
-    )
+# From the end of a key to where its value begins; `quote` or `argument` is what must close the value.
+GIVEN = re.compile(
+    rb"(?:%(quote)s?\]?[ \t]{0,8}%(type)s%(equals)s[ \t]{0,8}%(literal)s(?P<quote>%(quote)s)?"
+    rb"|(?P<gap>%(quote)s?,?[ \t]{1,4})(?P<argument>%(quote)s)?"
+    rb"|>"
+    rb")%(scheme)s"
+    % {
+        b"quote": QUOTE,
+        b"type": _TYPE,
+        b"equals": _EQUALS,
+        b"literal": _LITERAL,
+        b"scheme": _SCHEME,
+    }
+)
 
 
 def triggers(keys: tuple[str, ...]) -> tuple[str, str]:

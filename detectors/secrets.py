@@ -13,6 +13,7 @@ import threading
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
+from itertools import accumulate
 from typing import NamedTuple, TypeAlias
 
 import hyperscan
@@ -22,7 +23,7 @@ from detectors.errors import RuleError
 from detectors.model import Category, Finding, SecretMatch, Severity, Span, Verdict
 from detectors.secret_checks import unescape, verdict
 from detectors.secret_rules import Examples, SecretRule
-from detectors.secret_values import assignment, entropy, hollow, reference, triggers, value_at
+from detectors.secret_values import GIVEN, entropy, hollow, reference, triggers, value_at
 
 PLACEHOLDER = re.compile(rb"MASKED~[a-z0-9._-]+~\d+~[0-9a-f]{16}~")
 MAX_CANDIDATES = 10_000  # of pass one, per text; what lies behind them is masked unread
@@ -110,42 +111,39 @@ _OTHER_TOKENS = re.compile(
 
 def _values(rule: SecretRule) -> Spans:
     """Pass two of a rule that knows its secret by the name it is assigned to."""
-    keys, shape = assignment(rule.keys), re.compile(rule.pattern.encode("ascii"))
-    least, chosen = rule.min_entropy, rule.chosen
+    names = re.compile("|".join(rule.keys).encode("ascii"))
+    shape, least, chosen = re.compile(rule.pattern.encode("ascii")), rule.min_entropy, rule.chosen
 
     def spans(data: bytes, begin: int, to: int, stop: int) -> Iterator[tuple[int, int]]:
-        begin = max(begin, to - 160)
-        while begin < to and (found := keys.search(data, begin, min(stop, to + 96))):
-            if found.start() >= to:
-                return
-            begin = found.end()
-            before = data[max(0, found.start() - 48) : found.start()]
-            name = before[len(before.rstrip(_IDENTIFIER_BYTES)) :]
-            option = found["argument"] is not None or found[0][-1:] in b" \t"
-            if option and not name.startswith(b"-") and _EQ.search(found[0]) is None:
+        begin = max(begin, to - _KEY_WINDOW)
+        for name in names.finditer(data[begin:to].lower()):
+            at, end = begin + name.start(), begin + name.end()
+            given = GIVEN.match(data, end, min(stop, end + 96))
+            if given is None:
                 continue
-            if _OTHER_TOKENS.search(name):
+            before = data[max(0, at - 48) : at]
+            prefix = before[len(before.rstrip(_IDENTIFIER_BYTES)) :]
+            option = prefix.startswith(b"-") or name[0].startswith(b"-")
+            if (given["gap"] and not option) or _OTHER_TOKENS.search(prefix):
                 continue
-            quote = found["quote"] or found["argument"]
-            tight = found[0][-1:] in b"=>" and (found["key"].isupper() and b" " not in found[0])
-            shell = not quote and (tight or name.startswith(b"-"))
-            start, end = value_at(data, found.end(), stop, quote, shell)
-            value = data[start:end]
-            if chosen and not quote and data[end : end + 1] in _CALL:
+            quote = given["quote"] or given["argument"]
+            tight = data[at:end].isupper() and given[0][-1:] in b"=>"
+            first, last = value_at(data, given.end(), stop, quote, not quote and (tight or option))
+            if chosen and not quote and data[last : last + 1] in _CALL:
                 continue
+            value = data[first:last]
             fits = shape.fullmatch(value)
             if fits is None or PLACEHOLDER.fullmatch(value) or hollow(fits[1]) or entropy(fits[1]) < least:
                 continue
-            if chosen and reference(value, bool(quote), shell):
-                continue
-            yield start + fits.start(1), start + fits.end(1)
-            begin = end
+            if not (chosen and reference(value, bool(quote), tight or option)):
+                yield first + fits.start(1), first + fits.end(1)
+                return
 
     return spans
 
 
+_KEY_WINDOW = 80  # a key and the sign after it, in bytes
 _CALL = (b"(", b"[")
-_EQ = re.compile(rb"[:=>]|u003|%3")
 _BEGIN = re.compile(rb"-----BEGIN (?:[A-Z0-9]{1,16} ){0,4}PRIVATE KEY(?: BLOCK)?-----")
 _LINE = rb"(?:\\{1,16}[nrt]|\\{1,16}u000[ad]|[\s\"'+,|>#*]|%0[AD]|&#1[03];)"
 _BODY = re.compile(
@@ -248,19 +246,17 @@ class Scanner:
     def mask_many(self, texts: Sequence[str]) -> dict[int, list[Hit]]:
         """Hits of those texts that have any, by index: one first pass for all of them."""
         joined = "\0".join(texts)
-        if joined.count("\0") != len(texts) - 1:  # a text holds the separator: scan it as another control character
-            joined = "\0".join(text.replace("\0", "\1") for text in texts)
         data = joined.encode("utf-8", "surrogatepass")
         candidates = self._candidates(data)
+        if not candidates:
+            return {}
+        total = list(accumulate(map(len, texts) if len(data) == len(joined) else map(_size, texts)))
         found: dict[int, list[Hit]] = {}
-        first = index = counted = 0
+        first = 0
         while first < len(candidates):
             at = (candidates[first] >> 16) - 1  # the last byte of what pass one saw
-            index += data.count(b"\0", counted, at)
-            counted = at
-            start = data.rfind(b"\0", 0, at) + 1
-            end = data.find(b"\0", at)
-            end = len(data) if end < 0 else end
+            index = bisect_left(range(len(texts)), at, key=lambda i: total[i] + i)  # i separators stand before text i
+            start, end = total[index - 1] + index if index else 0, total[index] + index
             last = bisect_left(candidates, (end + 1) << 16, first + 1)
             hits = self._resolve(data, start, end, candidates[first:last])
             if hits:
@@ -325,6 +321,10 @@ class Scanner:
     def _hit(self, data: bytes, one: _Range) -> Hit:
         secret = data[one.start : one.end]
         return Hit(one.start, one.end, one.rule, verdict(one.rule.check, secret), self._fingerprint(secret))
+
+
+def _size(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
 def _rank(one: _Range) -> tuple[int, int, int, str]:
