@@ -308,7 +308,14 @@ class Running:
             values |= {"username": self.real.username or "default", "password": self.real.password or ""}
         elif self.password:
             values["password"] = self.password
-        return ClickHouse(**{**values, "database": database or f"test_{uuid.uuid4().hex[:12]}", **changes})
+        return for_tests(database, **{**values, **changes})
+
+
+def for_tests(database: str = "", **changes: Any) -> ClickHouse:
+    """Settings of a store whose retention never reaches the fixed dates of test data."""
+    values: dict[str, Any] = {"retention_days": 36_500, "alert_retention_days": 36_500}
+    values["database"] = database or f"test_{uuid.uuid4().hex[:12]}"
+    return ClickHouse(**{**values, **changes})
 
 
 @pytest.fixture(scope="session")

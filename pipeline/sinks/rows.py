@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import isfinite
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
@@ -67,18 +68,11 @@ def raw_of(span: Span) -> bytes:
 
     Raises UnicodeEncodeError when some text is not valid Unicode.
     """
-    raw = _json.encode(span)
-    # JSON has no NaN and no infinity; the encoder writes null, which a Span never holds otherwise.
-    if b"null" in raw and _from_json_or_none(raw) != span:
-        return _msgpack.encode(span)
-    return raw
-
-
-def _from_json_or_none(raw: bytes) -> Span | None:
-    try:
-        return _from_json.decode(raw)
-    except msgspec.ValidationError:
-        return None
+    for values in (span.fields, span.attributes, span.resource.attributes):
+        for value in values.values():
+            if type(value) is float and not isfinite(value):  # JSON has neither NaN nor infinity
+                return _msgpack.encode(span)
+    return _json.encode(span)
 
 
 def span_of(raw: bytes) -> Span:
