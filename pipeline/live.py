@@ -271,7 +271,7 @@ def run_worker(settings: Settings) -> None:
 
     Raises SettingsError or SinkUnavailable when it cannot begin: no broker, topics not as set.
     """
-    telemetry.configure(settings.log_level, settings.log_format)
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     partitions = asyncio.run(kafka.ensure_topics(settings.kafka))
     live = Live(settings, build.rules(settings), partitions)
     worker = faust.Worker(live.app, override_logging=False, redirect_stdouts=False, quiet=True)
