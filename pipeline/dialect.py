@@ -32,9 +32,9 @@ TARGETS: dict[str, Target] = {
 # Looked up like fields but only to work something else out; never part of Span.fields.
 ASIDES = frozenset(
     (
-        "call_id", "agent.id", "agent.name", "session", "session.weak", "operation", "messages.in", "messages.out",
-        "command.args", "url.host", "url.path", "url.mcp", "url.llm", "mcp.uri", "decision", "decision.source",
-        "deferral", "file.operation", "retrieval.query",
+        "call_id", "agent.id", "agent.instance", "agent.name", "session", "session.weak", "operation",
+        "messages.in", "messages.out", "command.args", "url.host", "url.path", "url.llm", "mcp.uri", "decision",
+        "decision.source", "deferral", "file.operation", "retrieval.query", "ci.task.run",
     )
 )  # fmt: skip
 
@@ -51,12 +51,16 @@ class Detect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Kinds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a record's event, operation, span name or kind attribute makes of it."""
+    """What a record's event, operation, span name or kind attribute makes of it.
+
+    `complete`: the `event.kind`s that stand for a whole answer; others are pieces of one.
+    """
 
     events: dict[str, str] = {}
     operations: dict[str, str] = {}
     spans: dict[str, str] = {}
     presence: dict[str, str] = {}
+    complete: tuple[str, ...] = ()
     attribute: str = ""
     values: dict[str, str] = {}
 
@@ -77,7 +81,10 @@ class FlatMessages(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class Dialect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One emitter family: how to recognise it and what its own keys mean, put before the common ones."""
+    """One emitter family: how to recognise it and what its own keys mean, put before the common ones.
+
+    `agent_entity`: (attribute, value, key): where the attribute has the value, the key names the agent.
+    """
 
     name: str
     order: int
@@ -88,6 +95,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     session_on_resource: bool = True
     session_from_run: bool = False
     mcp_tool_type: str = ""
+    agent_entity: tuple[str, str, str] | None = None
     fields: dict[str, tuple[str, ...]] = {}
     without: dict[str, tuple[str, ...]] = {}
     kinds: Kinds = Kinds()

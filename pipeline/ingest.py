@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 import threading
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Any, Literal, NamedTuple, TypeAlias
@@ -31,6 +31,7 @@ SessionFrom: TypeAlias = Literal["attribute", "trace", "trace_id", "none"]
 
 MAX_TRACES = 100_000
 MAX_PLACES = 10_000
+MAX_SERVICES = 16  # per trace
 EARLIEST_NS = 946_684_800_000_000_000  # 2000-01-01
 LATEST_NS = 4_102_444_800_000_000_000  # 2100-01-01
 _STATUS: tuple[Literal["unset", "ok", "error"], ...] = ("unset", "ok", "error")
@@ -57,11 +58,14 @@ class _Home(NamedTuple):
 
 
 class _Belongs(NamedTuple):
-    """What a trace told about itself: its session, whether that was asserted outright, and its agent by service."""
+    """What a trace told about itself: its session, and by service its agent (id, name) and user."""
 
     session: str
-    strong: bool
     agents: dict[str, tuple[str, str]]
+    users: dict[str, str]
+
+
+_NOTHING = _Belongs("", {}, {})
 
 
 class _Draft(NamedTuple):
@@ -89,7 +93,7 @@ class Ingest:
             "json": Vocabulary(scanner, limits, otlp_json.pair, self.masked),
         }
         self._homes: dict[tuple[str, bytes, bytes, str, str], _Home] = {}
-        self._traces: OrderedDict[tuple[str, str], _Belongs] = OrderedDict()
+        self._traces: dict[tuple[str, str], _Belongs] = {}
         self._lock = threading.Lock()  # one request at a time: the caches are shared
 
     @property
@@ -134,6 +138,12 @@ class Ingest:
             else:
                 groups, broken = decode.logs(body, most)
             return self._ingest(groups, broken, encoding, tenant, emitter, received_ns, origin, log=True)
+
+    def dead_letter(
+        self, body: bytes, error: DecodeError, *, tenant: str, emitter: str, received_ns: int, origin: str
+    ) -> DeadLetter:
+        """What to remember of a body nobody could use: why, how large, its keyed fingerprint."""
+        return self._dead(Broken(error.reason, error.detail, body), 0, tenant, emitter, received_ns, origin)
 
     def _ingest(
         self,
@@ -299,64 +309,66 @@ class Ingest:
 
     def _resolve(self, drafts: Sequence[_Draft], received_ns: int, log: bool) -> list[Span]:
         """Spans with session and agent: what any record of a trace says holds for the whole trace, in any order."""
-        for wanted in ("session", "weak_session"):
-            for draft in drafts:
-                trace, meaning = draft.item.trace_id, draft.meaning
-                if not trace:
-                    continue
-                session = getattr(meaning, wanted)
-                strong = wanted == "session"
-                if session or (strong and (meaning.agent_name or meaning.agent_id)):
-                    self._learn_trace(draft, session, strong)
+        for draft in drafts:
+            if draft.item.trace_id:
+                self._hear(draft)
+        spans = [self._span(draft, received_ns, log) for draft in drafts]
         while len(self._traces) > MAX_TRACES:
-            self._traces.popitem(last=False)
-        return [self._span(draft, received_ns, log) for draft in drafts]
+            del self._traces[next(iter(self._traces))]  # the one first heard of
+        return spans
 
-    def _learn_trace(self, draft: _Draft, session: str, strong: bool) -> None:
-        resource = draft.home.resource
+    def _hear(self, draft: _Draft) -> None:
+        """Remember what a record asserts about its trace; the first to assert a thing is believed."""
+        meaning, resource = draft.meaning, draft.home.resource
+        user = meaning.fields.get("user")
+        if not (meaning.session or meaning.agent_name or user):
+            return
         key = (resource.tenant, draft.item.trace_id)
-        known = self._traces.get(key) or _Belongs("", False, {})
-        if session and (not known.session or (strong and not known.strong)):
-            known = _Belongs(session, strong, known.agents)
-        if strong and len(known.agents) < 16 and resource.service not in known.agents:
-            meaning = draft.meaning
-            if meaning.agent_id or meaning.agent_name:
+        known = self._traces.get(key)
+        if known is None:
+            known = self._traces[key] = _Belongs(meaning.session, {}, {})
+        elif meaning.session and not known.session:
+            known = self._traces[key] = known._replace(session=meaning.session)
+        if meaning.agent_name and len(known.agents) < MAX_SERVICES:
+            heard = known.agents.get(resource.service)
+            if heard is None or (not heard[0] and meaning.agent_id and heard[1] == meaning.agent_name):
                 known.agents[resource.service] = (meaning.agent_id, meaning.agent_name)
-        self._traces[key] = known
-        self._traces.move_to_end(key)
+        if user and len(known.users) < MAX_SERVICES:
+            known.users.setdefault(resource.service, str(user))
 
-    def _session(self, draft: _Draft, known: _Belongs | None) -> tuple[str, SessionFrom]:
-        meaning, item = draft.meaning, draft.item
+    def _session(self, draft: _Draft, known: _Belongs) -> tuple[str, SessionFrom]:
+        meaning = draft.meaning
         if meaning.session:
             return meaning.session, "attribute"
-        if known and known.session and known.strong:
+        if known.session:
             return known.session, "trace"
         if meaning.weak_session:
             return meaning.weak_session, "attribute"
-        if known and known.session:
-            return known.session, "trace"
-        if item.trace_id:
-            return item.trace_id, "trace_id"
+        if draft.item.trace_id:
+            return draft.item.trace_id, "trace_id"
         self.counts["unresolved"] += 1
         return f"unresolved/{draft.home.resource.service}", "none"
 
-    def _agent(self, draft: _Draft, known: _Belongs | None) -> tuple[str, str]:
-        """Agent id and type: the record's own, else what the trace told of the same service, else the service."""
+    def _agent(self, draft: _Draft, known: _Belongs) -> tuple[str, str]:
+        """Agent id and type: the record's own, else what its trace told of the same service, else the service."""
         meaning, service = draft.meaning, draft.home.resource.service
         agent_id, name = meaning.agent_id, meaning.agent_name
-        if known and not name and (heard := known.agents.get(service)):
-            name = heard[1]
-            if heard[0] and not agent_id:
-                agent_id = heard[0]
-        kind = service if service in self._normaliser.dialects.common.agent_services else name or service
+        if heard := known.agents.get(service):
+            name = name or heard[1]
+            if name == heard[1]:
+                agent_id = agent_id or heard[0]
+        if service in self._normaliser.dialects.common.agent_services:
+            name = service
+        name = name or service
+        agent_id = agent_id or meaning.agent_instance
         if not agent_id:
-            user = str(meaning.fields.get("user", ""))
-            agent_id = f"{kind}/{user}" if user and kind else kind
-        return agent_id, kind
+            user = meaning.fields.get("user") or known.users.get(service)
+            agent_id = f"{name}/{user}" if user and name else name
+        return agent_id, name
 
     def _span(self, draft: _Draft, received_ns: int, log: bool) -> Span:
         home, item, meaning = draft.home, draft.item, draft.meaning
-        known = self._traces.get((home.resource.tenant, item.trace_id)) if item.trace_id else None
+        known = self._traces.get((home.resource.tenant, item.trace_id)) or _NOTHING if item.trace_id else _NOTHING
         session, session_from = self._session(draft, known)
         agent_id, agent_type = self._agent(draft, known)
         attributes, fields = draft.attributes, meaning.fields

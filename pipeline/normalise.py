@@ -48,6 +48,7 @@ class Meaning(NamedTuple):
     session: str
     weak_session: str
     agent_id: str
+    agent_instance: str
     agent_name: str
     call_id: str
 
@@ -95,6 +96,8 @@ class Normaliser:
         dialect = plan.dialect
         fields, aside = self._take(plan, name, attributes)
         lent, lent_aside = place.lent.get(dialect.name) or self._lend(place, dialect)
+        if lent:
+            fields = {**lent, **fields}
         if lent_aside:
             aside = {**lent_aside, **aside}
         event = self._bare(event, dialect)
@@ -104,11 +107,13 @@ class Normaliser:
             approval.decide(dialect, event, aside, fields)
         if failed is not None and "success" not in fields and kind in _TOOL_KINDS:
             fields["success"] = not failed
-        if lent:
-            fields = {**lent, **fields}
         session = aside.get("session", "")
         if not session and dialect.session_from_run and "ci.run" in fields:
             session = str(fields["ci.run"])
+        if dialect.agent_entity and kind == "agent" and "agent.name" not in aside:
+            attribute, value, key_of_name = dialect.agent_entity
+            if attributes.get(attribute) == value:
+                aside["agent.name"] = str(attributes.get(key_of_name, ""))
         call_id = aside.get("call_id", "")
         if not call_id and "jsonrpc.request.id" in attributes and "mcp.session" in fields:
             call_id = f"{fields['mcp.session']}/{attributes['jsonrpc.request.id']}"
@@ -120,6 +125,7 @@ class Normaliser:
             session,
             aside.get("session.weak", ""),
             aside.get("agent.id", ""),
+            aside.get("agent.instance", ""),
             aside.get("agent.name", ""),
             call_id,
         )
@@ -232,6 +238,8 @@ class Normaliser:
         kind = ""
         if log and event:
             kind = kinds.events.get(event) or common.events.get(event, "")
+            if (part := attributes.get("event.kind")) and part not in kinds.complete:
+                return "other"  # a piece of a streamed answer
         if not kind and kinds.attribute:
             kind = kinds.values.get(str(attributes.get(kinds.attribute, "")), "")
         if not kind and not log:
@@ -319,9 +327,7 @@ class Normaliser:
         tool = str(fields.get("tool.name", ""))
         mcp = self._mcp(dialect, tool, span_kind, place, fields, aside)
         tool_kind = self._tool_kind(tool) if tool else ""
-        if aside.get("file.operation") and not tool_kind:
-            tool_kind = "file_read" if aside["file.operation"] == "read" else "file_write"
-        elif aside.get("file.operation"):
+        if aside.get("file.operation"):
             tool_kind = "file_read" if aside["file.operation"] == "read" else "file_write"
         text = fields.get("arguments", "")
         arguments = targets.open_json(text) if isinstance(text, str) else None
@@ -333,9 +339,9 @@ class Normaliser:
                 path = targets.cut_argument(str(text), names["path"])
             if path:
                 fields["path"] = path
-        if tool_kind == "db_query" and "db.statement" not in fields:
-            if statement := targets.argument(arguments, names["statement"]):
-                fields["db.statement"] = statement
+        statement = targets.argument(arguments, names["statement"]) if tool_kind == "db_query" else ""
+        if statement:
+            fields.setdefault("db.statement", statement)
         self._aim(tool_kind, arguments, str(text), fields, aside)
         if mcp and tool_kind in ("file_read", "file_write"):
             return "mcp_call"
@@ -426,7 +432,9 @@ class Normaliser:
             self._aim("", None, "", fields, aside)
             return "command"
         if dialect.name in ("cicd", "jenkins") or "ci.task" in fields:
-            return "ci_step" if "ci.task" in fields else "ci_run" if "ci.pipeline" in fields else "other"
+            if "ci.task" in fields or "ci.task.run" in aside:
+                return "ci_step"
+            return "ci_run" if "ci.pipeline" in fields else "other"
         if "http.method" in fields or "url" in fields:
             return self._traffic(dialect, span_kind, fields, aside)
         if "path" in fields:

@@ -98,8 +98,9 @@ def command_hosts(line: str) -> Iterator[str]:
             skip = not skip and bare in _VALUED
             continue
         wanted = _REMOTE if client in ("scp", "rsync", "git") else _BARE
-        if (found := wanted.match(bare)) and "://" not in bare and not local(found[1].lower()):
-            yield found[1].lower()
+        named = wanted.match(bare)
+        if named and "://" not in bare and not local(named[1].lower()):
+            yield named[1].lower()
 
 
 def distinct(found: Iterator[str]) -> tuple[str, ...]:

@@ -75,7 +75,8 @@ def _merge(ranges: list[Range]) -> list[Range]:
 
 
 def _replace(text: str, ranges: Sequence[Range]) -> str:
-    parts, done = [], 0
+    parts: list[str] = []
+    done = 0
     for one in ranges:
         parts += text[done : one.start], placeholder(one.hit)
         done = one.end
