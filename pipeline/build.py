@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import detectors
 from detectors import rule
-from detectors.engine import Engine
+from detectors.engine import AnyDetector, Engine
 from detectors.secrets import Scanner
 from pipeline.ingest import Ingest
 from pipeline.settings import Settings
@@ -26,10 +28,13 @@ def ingest(settings: Settings, ruleset: rule.RuleSet) -> Ingest:
     return Ingest(scanner(settings, ruleset), settings.gateway, settings.deployment_key())
 
 
-def engine(settings: Settings, ruleset: rule.RuleSet) -> Engine:
-    """One partition's engine with every detector on."""
+def engine(settings: Settings, ruleset: rule.RuleSet, loaded: Sequence[AnyDetector] = ()) -> Engine:
+    """One partition's engine with every detector on.
+
+    `loaded` are detectors another engine of the same thread has: they hold no state, and compiling takes a while.
+    """
     return Engine(
-        detectors.load(ruleset),
+        loaded or detectors.load(ruleset),
         key=settings.deployment_key(),
         max_sessions=settings.worker.max_sessions,
         idle_ns=int(settings.worker.session_idle_seconds * 1e9),

@@ -19,6 +19,7 @@ import structlog
 from faust.types import TP
 from mode import CrashingSupervisor
 
+from detectors.engine import Engine
 from detectors.model import Sighting, Window
 from detectors.rule import RuleSet
 from pipeline import build, kafka, telemetry
@@ -65,14 +66,16 @@ class Live:
         decode: Callable[[bytes], Entry | Activity],
         route: Callable[[Sequence[Window | Sighting]], None],
     ) -> Stage:
-        parts: list[tuple[Sink, StateStore]] = []  # opened by the stage's thread, used by it alone
+        # Opened by the stage's thread and used by it alone: neither clients nor matchers are for several threads.
+        parts: list[tuple[Sink, StateStore, Engine]] = []
 
         def make(partition: int) -> Worker:
+            settings = self.settings
             if not parts:
-                parts.append((build.sink(self.settings), build.store(self.settings)))
-            sink, store = parts[0]
+                parts.append((build.sink(settings), build.store(settings), build.engine(settings, self.rules)))
+            sink, store, first = parts[0]
             return Worker(
-                build.engine(self.settings, self.rules),
+                build.engine(settings, self.rules, first.detectors),
                 sink,
                 store,
                 topic=topic,
