@@ -67,7 +67,9 @@ def test_files_are_numbered_without_gaps() -> None:
 def test_a_changed_applied_file_is_refused(client: Any, settings: ClickHouse, tmp_path: Path) -> None:
     """A file is history once applied; the error names it and nothing further is applied."""
     file = tmp_path / "0001_first.sql"
-    file.write_text("CREATE TABLE IF NOT EXISTS {database}.{local:a} (X UInt8) ENGINE = {engine:MergeTree} ORDER BY X;\n")
+    file.write_text(
+        "CREATE TABLE IF NOT EXISTS {database}.{local:a} (X UInt8) ENGINE = {engine:MergeTree} ORDER BY X;\n"
+    )
     migrate(client, settings, tmp_path)
     file.write_text(file.read_text().replace("UInt8", "UInt16"))
     (tmp_path / "0002_second.sql").write_text("CREATE TABLE {database}.b (X UInt8) ENGINE = Memory;\n")
@@ -165,7 +167,9 @@ def test_on_a_cluster_every_table_is_local_and_distributed(client: Any) -> None:
 
 
 def test_an_engine_argument_stays_behind_the_replication_path() -> None:
-    text = "CREATE TABLE {database}.{local:a} {on_cluster} (V UInt8) ENGINE = {engine:ReplacingMergeTree(V)} ORDER BY V;\n"
+    text = (
+        "CREATE TABLE {database}.{local:a} {on_cluster} (V UInt8) ENGINE = {engine:ReplacingMergeTree(V)} ORDER BY V;\n"
+    )
     (statement,) = render(text, ClickHouse(cluster="soc"))
     assert "ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}', V)" in statement
 

@@ -6,6 +6,8 @@ completed by writing the same block again; a block whose process died is cut aga
 
 from __future__ import annotations
 
+import logging
+import struct
 import threading
 import time
 from collections import OrderedDict
@@ -23,6 +25,9 @@ from pipeline.records import Block
 from pipeline.settings import ClickHouse
 from pipeline.sinks import rows
 from pipeline.sinks.rows import Rows, Stored
+
+# When a value does not fit its column, this part of the driver logs it with a traceback. No value goes into a log.
+logging.getLogger("clickhouse_connect.driver.transform").setLevel(logging.CRITICAL)
 
 # Errors that pass when the store is helped or rests: wait and write again. All others are ours.
 UNAVAILABLE = frozenset(
@@ -230,3 +235,6 @@ class ClickHouseSink:
             )
         except (ClickHouseError, OSError) as error:
             raised(made.table, error)
+        except (ValueError, TypeError, AttributeError, ArithmeticError, struct.error) as error:
+            # A value that does not fit its column: the driver passes on whatever the conversion raised.
+            raise SinkRejected(f"{made.table}: a value does not fit its column ({type(error).__name__})") from None

@@ -101,7 +101,7 @@ def _clean(value: Any) -> Any:
 def _valid(item: S) -> S:
     try:
         _msgpack.encode(item)
-    except UnicodeEncodeError:
+    except (UnicodeEncodeError, OverflowError):
         return clean(item)
     return item
 
