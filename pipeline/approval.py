@@ -8,11 +8,10 @@ from typing import Any
 from detectors.model import Scalar
 from pipeline.dialect import Dialect
 
-# A human decides on a mode; what these modes let through was let through unseen.
 _POLICY_DENIAL = "policy_violation"
 
 
-def decide(dialect: Dialect, event: str, aside: Mapping[str, Any], fields: dict[str, Scalar]) -> None:
+def decide(dialect: Dialect, aside: Mapping[str, Any], fields: dict[str, Scalar]) -> None:
     """Fill `approval.decision` and `approval.source` from what the dialect says; nothing said fills nothing."""
     approval = dialect.approval
     said = str(aside.get("decision", "")).lower()

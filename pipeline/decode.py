@@ -19,6 +19,7 @@ from pipeline.errors import DecodeError
 TOO_DEEP = "[too deep]"
 MAX_ID_BYTES = 32
 _I64 = 1 << 63
+_NO_ID = frozenset((b"", bytes(8), bytes(16)))
 
 
 class Event(NamedTuple):
@@ -89,7 +90,7 @@ def hex_id(raw: bytes) -> str:
     """Hex of a trace or span id; empty for none or all zeros. ValueError when it is too long to be an id."""
     if len(raw) > MAX_ID_BYTES:
         raise ValueError("id too long")
-    return raw.hex() if raw.strip(b"\0") else ""
+    return "" if raw in _NO_ID else raw.hex()
 
 
 def string_pair(key: bytes, value: bytes) -> bytes:
@@ -234,24 +235,27 @@ def scope(raw: bytes, limit: int) -> Origin:
 def pair(raw: bytes, max_depth: int) -> tuple[str, Scalar | None]:
     """Key and scalar of one encoded KeyValue; None for no value.
 
-    Short strings under short keys, the great majority, are read by hand; upb reads the rest.
+    Strings under short keys, the great majority, are read by hand; upb reads the rest.
     Raises DecodeError("protobuf") when it is malformed. Too deep a value becomes a marker.
     """
-    size = len(raw)
-    # 0a <key length> key 12 <value length> 0a <string length> string, all lengths below 128
-    if 6 < size < 132 and raw[0] == 10:
-        start = raw[1] + 6
-        if (
-            start <= size
-            and raw[start - 4] == 18
-            and raw[start - 3] == size - start + 2
-            and raw[start - 2] == 10
-            and raw[start - 1] == size - start
-        ):
-            try:
-                return raw[2 : start - 4].decode(), raw[start:].decode()
-            except UnicodeDecodeError:
-                return text(raw[2 : start - 4]), text(raw[start:])
+    # 0a <length> key 12 <length> 0a <length> string; lengths below 128, those of the value also of two bytes
+    try:
+        if raw[0] == 10 and raw[1] < 128:
+            edge = at = raw[1] + 2
+            size = raw[at + 1]
+            if size > 127:
+                size = (size & 127) | raw[at + 2] << 7
+                at += 1
+            if raw[edge] == 18 and at + 2 + size == len(raw) and raw[at + 2] == 10:
+                at += 3
+                size = raw[at]
+                if size > 127:
+                    size = (size & 127) | raw[at + 1] << 7
+                    at += 1
+                if at + 1 + size == len(raw) and size < 16_384:
+                    return raw[2:edge].decode(), raw[at + 1 :].decode()
+    except (IndexError, UnicodeDecodeError):
+        pass
     try:
         found = wire.KeyValue.FromString(raw)
     except WireError:

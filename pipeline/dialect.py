@@ -7,6 +7,7 @@ which key feeds which field, which keys nobody knows) is worked out once per set
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import translate
 from functools import lru_cache
@@ -130,14 +131,26 @@ class Step(NamedTuple):
     aside: bool
 
 
-class Plan(NamedTuple):
-    """All that a set of keys settles. `seen` counts its records in place, for the unknown keys."""
+class Plan:
+    """All that a set of keys settles.
 
-    dialect: Dialect
-    steps: tuple[Step, ...]
-    feeds: dict[str, str]
-    unknown: tuple[str, ...]
-    seen: list[int]
+    `texts` and `asides` are the fields with one candidate only and no path, which need no second thought;
+    `steps` are the rest. `feeds` tells for each key the field it feeds.
+    """
+
+    __slots__ = ("asides", "dialect", "feeds", "steps", "texts", "unknown")
+
+    def __init__(self, dialect: Dialect, steps: Sequence[Step], unknown: tuple[str, ...]) -> None:
+        candidates = Counter(step.field for step in steps)
+        plain = [
+            s for s in steps if candidates[s.field] == 1 and s.target == "text" and not s.paths and s.key[0] != "@"
+        ]
+        self.dialect = dialect
+        self.texts = tuple((s.field, s.key) for s in plain if not s.aside)
+        self.asides = tuple((s.field, s.key) for s in plain if s.aside)
+        self.steps = tuple(s for s in steps if s not in plain)
+        self.feeds = {step.key: step.field for step in reversed(steps)}
+        self.unknown = unknown
 
 
 def matcher(globs: Iterable[str]) -> re.Pattern[str] | None:
@@ -216,16 +229,14 @@ class Dialects:
             if (spelling := _spelling(key)) != key:
                 present.setdefault(spelling, []).append(key)
         steps: list[Step] = []
-        feeds: dict[str, str] = {}
         for field, aliases in self._aliases[dialect.name].items():
             for alias in aliases:
                 base, _, paths = alias.partition(">")
                 for key in ["@name"] if base == "@name" else present.get(base, ()):
                     target = TARGETS.get(field, "text")
                     steps.append(Step(field, key, tuple(paths.split("|")) if paths else (), target, field in ASIDES))
-                    feeds.setdefault(key, field)
         unknown = tuple(k for k in keys if k not in self._known_keys and not (self._known and self._known.match(k)))
-        return Plan(dialect, tuple(steps), feeds, unknown, [0])
+        return Plan(dialect, steps, unknown)
 
     def tool_kind(self, tool: str) -> str:
         """The class of a tool by its name; empty for one we know nothing about."""

@@ -68,7 +68,7 @@ class _Belongs(NamedTuple):
 _NOTHING = _Belongs("", {}, {})
 
 
-class _Draft(NamedTuple):
+class _Draft(msgspec.Struct, frozen=True, gc=False):
     """A record on its way: everything but whom it belongs to."""
 
     home: _Home
@@ -237,7 +237,7 @@ class Ingest:
             tenant=key[3], emitter=key[4], service=service, service_version=version, attributes=attributes
         )
         name = words.names[scope.name]
-        place = Place(name, service, version, attributes)
+        place = self._normaliser.place(name, service, version, attributes)
         home = _Home(
             resource,
             name,
@@ -255,7 +255,7 @@ class Ingest:
         attributes: dict[str, Scalar] = dict(map(words.pairs.__getitem__, item.attributes))
         secrets: tuple[SecretMatch, ...] = ()
         truncated = item.truncated
-        if not words.notes.keys().isdisjoint(item.attributes):
+        if words.notes and not words.notes.keys().isdisjoint(item.attributes):
             attributes, secrets, cut = _read(words, item.attributes, "")
             truncated |= cut
         if item.events or item.links:

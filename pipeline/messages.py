@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from pipeline.decode import compact
 from pipeline.targets import open_json
 
@@ -25,10 +27,8 @@ def _parts(message: Mapping[str, Any]) -> list[str]:
 
 
 def _part(part: Any) -> str:
-    if isinstance(part, str):
-        return part
-    if not isinstance(part, Mapping):
-        return ""
+    if type(part) is not dict:
+        return part if isinstance(part, str) else ""
     if part.get("type") in ("tool_call", "tool_use"):
         return _call(part)
     for name in ("content", "text", "response", "result"):
@@ -46,24 +46,46 @@ def _call(call: Mapping[str, Any]) -> str:
     return f"{call.get('name', '')} {arguments if isinstance(arguments, str) else compact(arguments)}".strip()
 
 
-def _messages(text: str) -> list[Mapping[str, Any]]:
-    opened = open_json(text)
-    if isinstance(opened, Mapping):
-        opened = opened.get("messages", [opened])
-    return [m for m in opened if isinstance(m, Mapping)] if isinstance(opened, list) else []
+class _Message(msgspec.Struct, gc=False):
+    """A message of which only what is asked for gets decoded: histories are long and repeat themselves."""
+
+    role: str | None = None
+    parts: msgspec.Raw = msgspec.Raw(b"null")
+    content: msgspec.Raw = msgspec.Raw(b"null")
+    tool_calls: msgspec.Raw = msgspec.Raw(b"null")
+
+    def opened(self) -> dict[str, Any]:
+        """The message as plain values."""
+        names = ("parts", "content", "tool_calls")
+        return {"role": self.role, **{name: msgspec.json.decode(getattr(self, name)) for name in names}}
+
+
+_array = msgspec.json.Decoder(list[_Message]).decode
 
 
 def last_user(text: str) -> str:
     """The last message of the user in a JSON array of messages; empty where there is none."""
-    for message in reversed(_messages(text)):
-        if message.get("role") == "user" and (said := _parts(message)):
-            return "\n".join(said)
+    try:
+        for message in reversed(_array(text)):
+            if message.role == "user" and (said := _parts(message.opened())):
+                return "\n".join(said)
+    except (msgspec.MsgspecError, RecursionError, UnicodeError):
+        for loose in reversed(_messages(text)):
+            if loose.get("role") == "user" and (said := _parts(loose)):
+                return "\n".join(said)
     return ""
 
 
 def spoken(text: str) -> str:
     """All that the messages of an output array say, calls the model asked for included."""
     return "\n".join(said for message in _messages(text) for said in _parts(message))
+
+
+def _messages(text: str) -> list[Mapping[str, Any]]:
+    opened = open_json(text)
+    if isinstance(opened, Mapping):
+        opened = opened.get("messages", [opened])
+    return [m for m in opened if isinstance(m, Mapping)] if isinstance(opened, list) else []
 
 
 def flat(attributes: Mapping[str, Any], prefix: str, role: str, contents: Sequence[str], of: str) -> str:

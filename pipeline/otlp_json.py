@@ -17,7 +17,6 @@ import msgspec
 
 from detectors.model import Scalar
 from pipeline.decode import (
-    MAX_ID_BYTES,
     TOO_DEEP,
     Broken,
     Event,
@@ -28,6 +27,7 @@ from pipeline.decode import (
     bounded_int,
     bytes_text,
     compact,
+    hex_id,
 )
 from pipeline.errors import DecodeError
 
@@ -269,12 +269,7 @@ def _prune(body: bytes, depth: int) -> bytes:
 
 
 def _hex(value: str | None) -> str:
-    if not value:
-        return ""
-    raw = bytes.fromhex(value)
-    if len(raw) > MAX_ID_BYTES:
-        raise ValueError("id too long")
-    return raw.hex() if raw.strip(b"\0") else ""
+    return hex_id(bytes.fromhex(value)) if value else ""
 
 
 def _number(value: _Number, names: dict[str, int] | None = None) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -13,7 +13,9 @@ import msgspec
 
 MAX_HOSTS = 32
 _MAX_URL = 2048
+_MAX_LINE = 8192
 _DEPTH = 4
+_OPENING = frozenset(("{", "[", '"'))
 _SCHEMES = "https?|wss?|ftps?|sftp|ssh|git|rsync|tcp|udp|ldaps?|smb|postgres(?:ql)?|mysql|redis|mongodb|amqps?|socks5h?"
 _URL = re.compile(rf"(?:{_SCHEMES})(?:\+ssh)?://[^\s\"'`<>|;(){{}}\\^,]+", re.I)
 _CLIENTS = re.compile(r"\b(?:curl|wget|nc|ncat|netcat|telnet|ssh|scp|sftp|rsync|ftp|httpie|https?|git)\b")
@@ -69,23 +71,25 @@ def urls(text: str) -> list[str]:
     return [found[0].rstrip(".,:!?]") for found in _URL.finditer(text)] if "://" in text else []
 
 
-def hosts(text: str) -> Iterator[str]:
-    """Hosts of the URLs in a text."""
-    for url in urls(text):
-        if found := endpoint(url):
-            yield found.host
+def hosts(named: Iterable[str]) -> list[str]:
+    """Hosts of URLs, in order; a URL without one has none."""
+    return [found.host for url in named if (found := endpoint(url))]
 
 
-def command_hosts(line: str) -> Iterator[str]:
+def command_hosts(line: str) -> list[str]:
     """Hosts a command line talks to: URLs, `/dev/tcp`, and what curl, ssh and their kin take without a scheme."""
-    yield from hosts(line)
-    for found in _DEV_TCP.finditer(line):
-        if not local(found[1].lower()):
-            yield found[1].lower()
-    if not _CLIENTS.search(line):
-        return
+    found = hosts(urls(line))
+    if "/dev/" in line:
+        found += [named for m in _DEV_TCP.finditer(line) if not local(named := m[1].lower())]
+    if _CLIENTS.search(line):
+        found += _spoken_to(line[:_MAX_LINE])
+    return found
+
+
+def _spoken_to(line: str) -> Iterator[str]:
+    """What network clients in the line name as their target without a scheme."""
     client, skip = "", False
-    for word in _WORD.findall(line[:8192]):
+    for word in _WORD.findall(line):
         if word[0] in ";|&":
             client, skip = "", False
             continue
@@ -103,23 +107,13 @@ def command_hosts(line: str) -> Iterator[str]:
             yield named[1].lower()
 
 
-def distinct(found: Iterator[str]) -> tuple[str, ...]:
-    """The first hosts in order, each once."""
-    kept: dict[str, None] = {}
-    for host in found:
-        kept[host] = None
-        if len(kept) >= MAX_HOSTS:
-            break
-    return tuple(kept)
-
-
 def open_json(text: str) -> Any:
     """What a JSON text holds, looking through JSON inside JSON; None for no JSON, the text itself never."""
     for _ in range(_DEPTH):
-        if not text or text.lstrip()[:1] not in ("{", "[", '"'):
+        if text[:1] not in _OPENING and text.lstrip()[:1] not in _OPENING:
             return None
         try:
-            value = msgspec.json.decode(text)
+            value = _decode(text)
         except (msgspec.MsgspecError, RecursionError, UnicodeError):
             return None
         if not isinstance(value, str):
@@ -128,18 +122,28 @@ def open_json(text: str) -> Any:
     return None
 
 
-def argument(arguments: Any, names: Sequence[str], depth: int = _DEPTH) -> str:
+class Names:
+    """Names an argument may go by, in order of preference."""
+
+    __slots__ = ("any", "ordered")
+
+    def __init__(self, ordered: Sequence[str]) -> None:
+        self.ordered, self.any = tuple(ordered), frozenset(ordered)
+
+
+def argument(arguments: Any, names: Names, depth: int = _DEPTH) -> str:
     """The first of the named arguments as text, also inside `kwargs`, `input` and other wrappers."""
-    if not isinstance(arguments, Mapping) or depth <= 0:
+    if type(arguments) is not dict:
         return ""
-    for name in names:
-        value = arguments.get(name)
-        if isinstance(value, str) and value:
-            return value
-        if isinstance(value, list) and value and all(isinstance(v, str) for v in value):
-            return " ".join(value)
+    if not names.any.isdisjoint(arguments):
+        for name in names.ordered:
+            value = arguments.get(name)
+            if type(value) is str and value:
+                return value
+            if type(value) is list and value and all(isinstance(v, str) for v in value):
+                return " ".join(value)
     for value in arguments.values():
-        if isinstance(value, Mapping) and (found := argument(value, names, depth - 1)):
+        if type(value) is dict and depth > 1 and (found := argument(value, names, depth - 1)):
             return found
     return ""
 
@@ -163,6 +167,7 @@ def command_line(args: Sequence[Any] | str) -> str:
     return args if isinstance(args, str) else ""
 
 
+_decode = msgspec.json.Decoder().decode
 _PATCH = re.compile(r"^\*\*\* (?:Update|Add|Delete) File: (.+)$", re.M)
 
 

@@ -18,7 +18,7 @@ from pipeline.errors import DecodeError
 from pipeline.settings import Gateway
 
 MAX_KEY = 1024
-MAX_KEPT_BYTES = 1024  # longer KeyValues are not worth remembering
+MAX_KEPT_BYTES = 256  # longer KeyValues are not worth remembering
 MAX_PAIRS = 50_000
 MAX_VALUES_PER_KEY = 1000
 _VIEWS = 3  # levels of JSON inside JSON that are looked through
@@ -99,7 +99,7 @@ class Vocabulary:
         self.name_secrets: dict[str, tuple[SecretMatch, ...]] = {}
         self.broken: dict[bytes, DecodeError] = {}
         self._scanner, self._limits, self._pair, self._masked = scanner, limits, pair, masked
-        self._values: Counter[str] = Counter()
+        self._values: dict[str, int] = {}
         self._passing: list[bytes] = []  # learnt for this request only
         self._passing_names: list[str] = []
 
@@ -151,18 +151,19 @@ class Vocabulary:
         """Store the values as they are; those with hits are overwritten right after."""
         pairs, values, passing = self.pairs, self._values, self._passing
         room = self._limits.max_value_bytes // 4  # characters that fit however they are encoded
-        for raw, key, value in fresh:
-            if value is None:
-                pairs[raw] = (key, "")
-                self.notes[raw] = Note(null=True)
-            elif (type(value) is str and len(value) > room) or len(key) > MAX_KEY:
+        for entry in fresh:
+            raw, key, value = entry
+            size = len(raw)
+            if value is None or size > room or len(key) > MAX_KEY:
                 self._store(raw, key, value, ())
             else:
-                pairs[raw] = (key, value)
-            if len(raw) > MAX_KEPT_BYTES or values[key] >= MAX_VALUES_PER_KEY:
+                pairs[raw] = entry[1:]  # type: ignore[assignment]  # value is not None here
+            if size > MAX_KEPT_BYTES:
                 passing.append(raw)
+            elif (seen := values.get(key, 0)) < MAX_VALUES_PER_KEY:
+                values[key] = seen + 1
             else:
-                values[key] += 1
+                passing.append(raw)
 
     def _store(self, raw: bytes, key: str, value: Scalar | None, secrets: tuple[SecretMatch, ...]) -> None:
         """Store a masked KeyValue, cut to its bounds now that masking is done."""
@@ -200,12 +201,14 @@ class Vocabulary:
     def _hits(self, texts: list[str]) -> dict[int, list[Range]]:
         """Ranges to replace, by index of the text: found as it stands, or once its JSON escapes are undone."""
         views: list[tuple[int, list[list[int]]]] = []
-        scanned = list(texts)
-        for index, text in enumerate(texts):
+        scanned = texts
+        for index in [i for i, text in enumerate(texts) if "\\" in text]:
+            text = texts[index]
             maps: list[list[int]] = []
-            while len(maps) < _VIEWS and "\\" in text and _HIDES.search(text):
+            while len(maps) < _VIEWS and _HIDES.search(text):
                 text, begins = unescape(text)
                 maps.append(begins)
+                scanned = [*texts] if scanned is texts else scanned
                 scanned.append(text)
                 views.append((index, list(maps)))
         found: dict[int, list[Range]] = {}
