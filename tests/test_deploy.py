@@ -342,7 +342,7 @@ def test_collectors_get_every_environment_name_and_port_they_use(path: Path) -> 
 def test_the_collector_reaches_the_gateway_within_its_limits() -> None:
     config = collector(DEPLOY / "collector/gateway.yaml")
     gateway = Settings().gateway
-    assert SERVICES["collector"]["environment"]["SPANWATCH_ENDPOINT"] == f"http://gateway:{gateway.port}"
+    assert SERVICES["collector"]["environment"]["GATEWAY_ENDPOINT"] == f"http://gateway:{gateway.port}"
     assert SERVICES["gateway"]["environment"]["SPANWATCH_GATEWAY__PORT"] == str(gateway.port)
     assert SERVICES["gateway"]["environment"]["SPANWATCH_GATEWAY__GRPC_PORT"] == str(gateway.grpc_port)
     exporter = config["exporters"]["otlp_http/spanwatch"]
