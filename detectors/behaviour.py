@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from operator import is_
 from types import MappingProxyType
 from typing import Any
@@ -83,8 +84,10 @@ class Matcher:
         self._always: list[int] = []
         self._after: list[int] = []  # rules about the rules that matched
         self._database: Any = None
+        self._scratch: Any = None
         self._batch: tuple[Span, ...] = ()
         self._ids: frozenset[int] = frozenset()
+        self._index: dict[int, tuple[SpanRule, ...]] = {}
         self._hits: dict[int, tuple[SpanRule, ...]] = {}
         self._build()
 
@@ -101,13 +104,8 @@ class Matcher:
         self._scanned = frozenset(field for fields in self._patterns for field in fields)
         self._needed = self._scanned | frozenset(self._present)
         if numbers:
-            self._database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
-            self._database.compile(
-                expressions=[pattern.encode() for pattern, _, _ in numbers],
-                ids=list(numbers.values()),
-                elements=len(numbers),
-                flags=[flags(caseless, dotall) for _, caseless, dotall in numbers],
-            )
+            self._database = database(tuple((text, flags(caseless, dotall)) for text, caseless, dotall in numbers))
+            self._scratch = self._database.scratch.clone()  # one per thread that may scan
 
     def _register(self, place: int, sign: Sign, numbers: dict[tuple[str, bool, bool], int]) -> None:
         if sign.field.startswith("secret."):
@@ -178,7 +176,7 @@ class Matcher:
         if texts:
             starts, buffer = _join(texts)
             hits: list[tuple[int, int]] = []
-            self._database.scan(buffer, match_event_handler=_note, context=hits)
+            self._database.scan(buffer, match_event_handler=_note, context=hits, scratch=self._scratch)
             patterns = self._patterns
             for number, end in hits:
                 i, field = owners[bisect_right(starts, end - 1) - 1]
@@ -196,6 +194,19 @@ def flags(caseless: bool, dotall: bool) -> int:
     if dotall:
         wanted |= hyperscan.HS_FLAG_DOTALL
     return wanted
+
+
+@lru_cache(maxsize=8)
+def database(patterns: tuple[tuple[str, int], ...]) -> Any:
+    """Compiled database of (pattern, flags); pattern i reports as i. Raises hyperscan.error."""
+    compiled = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
+    compiled.compile(
+        expressions=[pattern.encode() for pattern, _ in patterns],
+        ids=list(range(len(patterns))),
+        elements=len(patterns),
+        flags=[wanted for _, wanted in patterns],
+    )
+    return compiled
 
 
 def _note(number: int, start: int, end: int, flag: int, hits: list[tuple[int, int]]) -> None:

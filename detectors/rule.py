@@ -22,7 +22,7 @@ from sigma.rule import SigmaDetection, SigmaDetections, SigmaRule
 from sigma.rule.base import SigmaYAMLLoader
 
 from detectors import standards
-from detectors.behaviour import MATCHED, VIRTUAL, SpanRule, flags
+from detectors.behaviour import MATCHED, VIRTUAL, Matcher, SpanRule
 from detectors.correlation import CorrelationRule, Kind
 from detectors.egress import Destinations, EgressFile
 from detectors.errors import RuleError, RuleErrors
@@ -146,11 +146,13 @@ class _Reading:
         for name, count in Counter(known).items():
             if count > 1:
                 self._wrong("rules", name, "defined more than once")
+        behaviour = tuple(self._overlaid(spans, changes))
+        self._scannable(behaviour)
         if self.errors:
             raise RuleErrors(self.errors)
         return RuleSet(
             secrets=tuple(self._overlaid(secrets, changes)),
-            behaviour=tuple(self._overlaid(spans, changes)),
+            behaviour=behaviour,
             correlation=tuple(self._overlaid(correlations, changes)),
             destinations=destinations,
             overrides=changes,
@@ -303,10 +305,6 @@ class _Reading:
         except (SigmaError, Unsupported) as error:
             self._wrong(file, path, str(error))
             return None
-        for sign in sorted(condition.signs or (), key=lambda s: (s.field, s.pattern)):
-            if sign.pattern and (reason := _refused(sign.pattern, flags(sign.caseless, sign.dotall))):
-                self._wrong(file, f"{path} ({sign.field})", f"Hyperscan refuses the pattern: {reason}")
-                return None
         if condition.signs is None and MATCHED not in condition.fields and "kind" not in condition.fields:
             self._wrong(file, path, "nothing positive to look for: every part is negated or about an absent field")
             return None
@@ -347,6 +345,19 @@ class _Reading:
             at_least=at_least,
             field=field,
         )
+
+    def _scannable(self, rules: Sequence[SpanRule]) -> None:
+        """Compile the scan of all rules; where it is refused, find out whose pattern it is."""
+        try:
+            Matcher(rules)
+            return
+        except hyperscan.error:
+            pass
+        for rule in rules:
+            try:
+                Matcher((rule,))
+            except hyperscan.error as error:
+                self._wrong(rule.file, f"{rule.id}.detection", f"Hyperscan refuses a pattern: {error}")
 
     # overrides
 
@@ -405,13 +416,3 @@ def _unsupported(parsed: SigmaCorrelationRule, raw: Mapping[str, Any]) -> tuple[
 
 def _of_dialect(applies: Callable[[Span], bool], dialect: str) -> Callable[[Span], bool]:
     return lambda span: span.dialect == dialect and applies(span)
-
-
-def _refused(pattern: str, wanted: int) -> str:
-    """Why Hyperscan refuses a pattern; empty when it takes it."""
-    database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
-    try:
-        database.compile(expressions=[pattern.encode()], ids=[0], elements=1, flags=[wanted])
-    except hyperscan.error as error:
-        return str(error)
-    return ""

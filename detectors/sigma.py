@@ -34,6 +34,8 @@ ORDER: dict[str, Callable[[float, float], bool]] = {
 }
 _LITERAL = re2.compile(r"[A-Za-z0-9_ ./:@=-]+")
 _CLASS = re2.compile(r"\\[pP]\{[^}]*\}|\\.|\[(?:\\.|[^\]\\])*\]|\{[^}]*\}|\(\?[a-zA-Z:<>!=]*")
+_BOUNDS = re2.compile(r"\\.|\{(\d+),(\d+)\}")
+WIDE = 8  # a repeat up to more than this is looked for as one without end: the scan's automaton stays small
 
 
 class Unsupported(Exception):
@@ -140,12 +142,16 @@ def _regex(field: str, get: Get, pattern: str, flags: set[str]) -> Condition:
         found = get(span)
         return found is not None and search(_text(found)) is not None
 
-    if test_empty := search("") is not None:
+    if search("") is not None:
         return Condition(test, frozenset((Sign(field),)), 0.1, frozenset((field,)))
-    assert not test_empty
     weight = max((len(run.group()) for run in _LITERAL.finditer(_CLASS.sub("\x00", pattern))), default=0)
-    sign = Sign(field, pattern, "i" in flags, "s" in flags)
+    sign = Sign(field, _BOUNDS.sub(_unbound, pattern), "i" in flags, "s" in flags)
     return Condition(test, frozenset((sign,)), 0.5 + weight, frozenset((field,)))
+
+
+def _unbound(found: Any) -> str:
+    low, high = found.group(1), found.group(2)
+    return f"{{{low},}}" if high is not None and int(high) > WIDE else str(found.group())
 
 
 def _string(field: str, get: Get, value: st.SigmaString) -> Condition:
