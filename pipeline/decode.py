@@ -148,7 +148,7 @@ def _records(body: bytes, limit: int, read: Any) -> tuple[list[Group], list[Brok
 
 def _span(raw: bytes, limit: int) -> Item:
     span = wire.Span.FromString(raw)
-    attributes = list(span.attributes)
+    attributes: list[bytes] = span.attributes[:]
     parent = span.parent_span_id
     item = Item(
         hex_id(span.trace_id),
@@ -235,10 +235,10 @@ def scope(raw: bytes, limit: int) -> Origin:
 def pair(raw: bytes, max_depth: int) -> tuple[str, Scalar | None]:
     """Key and scalar of one encoded KeyValue; None for no value.
 
-    Strings under short keys, the great majority, are read by hand; upb reads the rest.
+    Strings and integers under short keys, the great majority, are read by hand; upb reads the rest.
     Raises DecodeError("protobuf") when it is malformed. Too deep a value becomes a marker.
     """
-    # 0a <length> key 12 <length> 0a <length> string; lengths below 128, those of the value also of two bytes
+    # 0a <length> key 12 <length> 0a <length> string, or 18 <int>; lengths below 128, of the value also of two bytes
     try:
         if raw[0] == 10 and raw[1] < 128:
             edge = at = raw[1] + 2
@@ -254,6 +254,13 @@ def pair(raw: bytes, max_depth: int) -> tuple[str, Scalar | None]:
                     at += 1
                 if at + 1 + size == len(raw) and size < 16_384:
                     return raw[2:edge].decode(), raw[at + 1 :].decode()
+            elif raw[edge] == 18 and raw[at + 2] == 24 and at + 2 + size == len(raw):
+                digits = raw[at + 3 :]
+                if len(digits) < 9 and digits[-1] < 128 and (len(digits) == 1 or min(digits[:-1]) > 127):
+                    number = 0
+                    for byte in reversed(digits):
+                        number = number << 7 | byte & 127
+                    return raw[2:edge].decode(), number
     except (IndexError, UnicodeDecodeError):
         pass
     try:

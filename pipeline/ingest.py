@@ -57,15 +57,18 @@ class _Home(NamedTuple):
     secrets: tuple[SecretMatch, ...]
 
 
-class _Belongs(NamedTuple):
+class _Trace:
     """What a trace told about itself: its session, and by service its agent (id, name) and user."""
 
-    session: str
-    agents: dict[str, tuple[str, str]]
-    users: dict[str, str]
+    __slots__ = ("agents", "session", "users")
+
+    def __init__(self) -> None:
+        self.session = ""
+        self.agents: dict[str, tuple[str, str]] = {}
+        self.users: dict[str, str] = {}
 
 
-_NOTHING = _Belongs("", {}, {})
+_UNTOLD = _Trace()
 
 
 class _Draft(msgspec.Struct, frozen=True, gc=False):
@@ -93,7 +96,7 @@ class Ingest:
             "json": Vocabulary(scanner, limits, otlp_json.pair, self.masked),
         }
         self._homes: dict[tuple[str, bytes, bytes, str, str], _Home] = {}
-        self._traces: dict[tuple[str, str], _Belongs] = {}
+        self._traces: dict[str, dict[str, _Trace]] = {}  # tenant → trace id
         self._lock = threading.Lock()  # one request at a time: the caches are shared
 
     @property
@@ -169,7 +172,7 @@ class Ingest:
                         broken.append(Broken(encoding, "malformed attribute", b"".join(item.attributes)))
                     else:
                         drafts.append(self._draft(words, home, item, log))
-            spans = self._resolve(drafts, received_ns, log)
+            spans = self._resolve(drafts, tenant, received_ns, log)
         finally:
             words.end_request()
             self._normaliser.settle()
@@ -199,12 +202,13 @@ class Ingest:
         pairs: set[bytes] = set().union(*[item.attributes for item in items])
         names = {item.name for item in items}
         for item in items:
-            for event in item.events:
-                pairs.update(event.attributes)
-                names.add(event.name)
-            for link in item.links:
-                pairs.update(link.attributes)
-                names.add(link.state)
+            if item.events or item.links:
+                for event in item.events:
+                    pairs.update(event.attributes)
+                    names.add(event.name)
+                for link in item.links:
+                    pairs.update(link.attributes)
+                    names.add(link.state)
         for found in fresh.values():
             if not isinstance(found, DecodeError):
                 pairs.update(found[0], found[1].attributes)
@@ -307,36 +311,40 @@ class Ingest:
             cut |= some
         return secrets, cut
 
-    def _resolve(self, drafts: Sequence[_Draft], received_ns: int, log: bool) -> list[Span]:
+    def _resolve(self, drafts: Sequence[_Draft], tenant: str, received_ns: int, log: bool) -> list[Span]:
         """Spans with session and agent: what any record of a trace says holds for the whole trace, in any order."""
+        traces = self._traces.setdefault(tenant, {})
         for draft in drafts:
             if draft.item.trace_id:
-                self._hear(draft)
-        spans = [self._span(draft, received_ns, log) for draft in drafts]
-        while len(self._traces) > MAX_TRACES:
-            del self._traces[next(iter(self._traces))]  # the one first heard of
+                self._hear(traces, draft)
+        spans = [
+            self._span(draft, traces.get(draft.item.trace_id, _UNTOLD), received_ns, log) for draft in drafts
+        ]
+        while len(traces) > MAX_TRACES:
+            del traces[next(iter(traces))]  # the one not heard of for longest
         return spans
 
-    def _hear(self, draft: _Draft) -> None:
+    @staticmethod
+    def _hear(traces: dict[str, _Trace], draft: _Draft) -> None:
         """Remember what a record asserts about its trace; the first to assert a thing is believed."""
-        meaning, resource = draft.meaning, draft.home.resource
+        meaning, key = draft.meaning, draft.item.trace_id
         user = meaning.fields.get("user")
         if not (meaning.session or meaning.agent_name or user):
             return
-        key = (resource.tenant, draft.item.trace_id)
-        known = self._traces.get(key)
-        if known is None:
-            known = self._traces[key] = _Belongs(meaning.session, {}, {})
-        elif meaning.session and not known.session:
-            known = self._traces[key] = known._replace(session=meaning.session)
-        if meaning.agent_name and len(known.agents) < MAX_SERVICES:
-            heard = known.agents.get(resource.service)
+        known = traces.pop(key, None) or _Trace()
+        traces[key] = known
+        if not known.session:
+            known.session = meaning.session
+        if meaning.agent_name:
+            service = draft.home.resource.service
+            heard = known.agents.get(service)
             if heard is None or (not heard[0] and meaning.agent_id and heard[1] == meaning.agent_name):
-                known.agents[resource.service] = (meaning.agent_id, meaning.agent_name)
+                if len(known.agents) < MAX_SERVICES:
+                    known.agents[service] = (meaning.agent_id, meaning.agent_name)
         if user and len(known.users) < MAX_SERVICES:
-            known.users.setdefault(resource.service, str(user))
+            known.users.setdefault(draft.home.resource.service, str(user))
 
-    def _session(self, draft: _Draft, known: _Belongs) -> tuple[str, SessionFrom]:
+    def _session(self, draft: _Draft, known: _Trace) -> tuple[str, SessionFrom]:
         meaning = draft.meaning
         if meaning.session:
             return meaning.session, "attribute"
@@ -349,7 +357,7 @@ class Ingest:
         self.counts["unresolved"] += 1
         return f"unresolved/{draft.home.resource.service}", "none"
 
-    def _agent(self, draft: _Draft, known: _Belongs) -> tuple[str, str]:
+    def _agent(self, draft: _Draft, known: _Trace) -> tuple[str, str]:
         """Agent id and type: the record's own, else what its trace told of the same service, else the service."""
         meaning, service = draft.meaning, draft.home.resource.service
         agent_id, name = meaning.agent_id, meaning.agent_name
@@ -366,9 +374,8 @@ class Ingest:
             agent_id = f"{name}/{user}" if user and name else name
         return agent_id, name
 
-    def _span(self, draft: _Draft, received_ns: int, log: bool) -> Span:
+    def _span(self, draft: _Draft, known: _Trace, received_ns: int, log: bool) -> Span:
         home, item, meaning = draft.home, draft.item, draft.meaning
-        known = self._traces.get((home.resource.tenant, item.trace_id)) or _NOTHING if item.trace_id else _NOTHING
         session, session_from = self._session(draft, known)
         agent_id, agent_type = self._agent(draft, known)
         attributes, fields = draft.attributes, meaning.fields

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 MAX_HOSTS = 32
-_MAX_URL = 2048
+_AUTHORITY = re.compile(r"[^/?#\\]{0,512}")
 _MAX_LINE = 8192
 _DEPTH = 4
 _OPENING = frozenset(("{", "[", '"'))
@@ -43,13 +43,16 @@ class Endpoint(NamedTuple):
     port: int | None
 
 
-@lru_cache(maxsize=4096)
 def endpoint(url: str) -> Endpoint | None:
     """Where a URL leads; None for what has no host, and for this very machine."""
-    if len(url) > _MAX_URL:
-        url = url[:_MAX_URL]
+    _, found, rest = url.partition("://")
+    return _place(_AUTHORITY.match(rest if found else url)[0])  # type: ignore[index]  # matches anything
+
+
+@lru_cache(maxsize=8192)
+def _place(authority: str) -> Endpoint | None:
     try:
-        parts = urlsplit(url if "://" in url else "//" + url)
+        parts = urlsplit("//" + authority)
         host, port = parts.hostname, parts.port
     except ValueError:
         return None

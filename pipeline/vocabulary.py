@@ -107,7 +107,7 @@ class Vocabulary:
         """Decode and mask what is not known yet; raises nothing, malformed KeyValues go to `broken`."""
         fresh: list[tuple[bytes, str, Scalar | None]] = []
         texts: list[str] = []
-        pair, depth = self._pair, self._limits.max_depth
+        pair, depth, known = self._pair, self._limits.max_depth, self._values
         for raw in pairs:
             try:
                 key, value = pair(raw, depth)
@@ -115,7 +115,8 @@ class Vocabulary:
                 self.broken[raw] = error
                 continue
             fresh.append((raw, key, value))
-            texts.append(f"{key}={value}")
+            # A number under a key that was scanned before has nothing to hide.
+            texts.append(f"{key}={value}" if type(value) is str or key not in known else "")
         new_names = list(names)
         texts += new_names
         hits = self._hits(texts)
@@ -136,7 +137,9 @@ class Vocabulary:
         else:
             for raw in self._passing:
                 self.pairs.pop(raw, None)
-                self.notes.pop(raw, None)
+            if self.notes:
+                for raw in self._passing:
+                    self.notes.pop(raw, None)
         self._passing.clear()
         self.broken.clear()
         for name in self._passing_names:
