@@ -81,8 +81,8 @@ def connect(settings: ClickHouse, data_dir: Path) -> Any:
             raise SettingsError(f"{path}: {error.strerror}") from None
         except ProgrammingError:
             raise SettingsError(
-                f"{path}: the store cannot be opened: another process owns it, and chDB allows one; "
-                "stop that process, choose another data_dir, or use a ClickHouse server"
+                f"{path}: the store cannot be opened: another process owns it (chDB allows one), or this one has "
+                "another store open; stop that process, choose another data_dir, or use a ClickHouse server"
             ) from None
     try:
         return clickhouse_connect.get_client(
