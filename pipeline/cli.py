@@ -230,8 +230,10 @@ def rules_list(
     from rich.table import Table
 
     found = _ruleset(context, folders or [], overrides)
+    levels = {rule.id: rule.level for rule in found.secrets}
+    levels |= {rule.id: rule.severity for rule in (*found.behaviour, *found.correlation)}
     rows = [
-        {"id": rule.id, "severity": str(rule.severity), "status": str(rule.status), "title": rule.title}
+        {"id": rule.id, "severity": levels[rule.id].label, "status": rule.status, "title": rule.title}
         for rule in sorted((*found.secrets, *found.behaviour, *found.correlation), key=lambda rule: rule.id)
     ]
     if as_json:

@@ -11,10 +11,9 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from rich.console import Console
 from rich.table import Table
 
-from pipeline import build
 from pipeline.errors import SettingsError
 from pipeline.settings import Settings
-from pipeline.sinks.clickhouse import raised
+from pipeline.sinks.clickhouse import Clients, raised
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,8 +56,8 @@ def stored(
     settings: Settings, run: str, base: str = "live", *, since: datetime | None = None, until: datetime | None = None
 ) -> Diff:
     """Compare two runs of the store; `since` and `until` bound the time of what was found."""
-    with closing(build.sink(settings)) as sink:
-        return between(sink.client, settings.clickhouse.database, run, base, since=since, until=until)
+    with closing(Clients(settings.clickhouse, settings.data_dir)) as clients:
+        return between(clients.mine(), settings.clickhouse.database, run, base, since=since, until=until)
 
 
 def between(

@@ -25,7 +25,7 @@ from pipeline.errors import SettingsError
 from pipeline.migrate import migrate
 from pipeline.records import Activity, Entry, Record, Sink
 from pipeline.settings import Settings
-from pipeline.sinks.clickhouse import raised
+from pipeline.sinks.clickhouse import Clients, raised
 from pipeline.state import MemoryStore
 from pipeline.worker import Worker
 from replay.history import Files, Place, Stored, batches, spans_in
@@ -154,9 +154,10 @@ def replay(
     if label == LIVE or not LABEL.fullmatch(label):
         raise SettingsError(f"label {label!r}: letters, digits and ._- only, and not {LIVE!r}")
     rules = build.rules(settings)
-    with closing(build.sink(settings)) as sink:
-        migrate(sink.client, settings.clickhouse)
-        _refuse_taken(sink.client, settings.clickhouse.database, label)
+    with closing(build.sink(settings)) as sink, closing(Clients(settings.clickhouse, settings.data_dir)) as clients:
+        client, database = clients.mine(), settings.clickhouse.database
+        migrate(client, settings.clickhouse)
+        _refuse_taken(client, database, label)
         reading = offline.Report()
         history: Stored | Files
         if files:
@@ -171,7 +172,7 @@ def replay(
             )
             rescan = None
         else:
-            history = Stored(sink.client, settings.clickhouse.database, since=since, until=until)
+            history = Stored(client, database, since=since, until=until)
             rescan = Rescan(build.rules(live), rules, settings.deployment_key())
         drive = Drive(settings, rules, sink, label, history.places())
         for batch in batches(iter(history), BATCH):

@@ -31,13 +31,13 @@ class Act(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Story(msgspec.Struct, frozen=True, kw_only=True):
-    """One session. `expect` is empty for honest work, else rule ids (globs), any of which finds the incident."""
+    """One session. `expect` is empty for honest work, else the ids of the rules that tell it, best first."""
 
     title: str
     shape: str
     acts: tuple[Act, ...]
     expect: tuple[str, ...] = ()
-    secrets: tuple[str, ...] = ()
+    secrets: tuple[tuple[str, ...], ...] = ()  # each as the parts any of which would give it away
 
 
 def say(asked: str = "", answer: str = "", *, seconds: float = 3.0) -> Act:
@@ -76,9 +76,9 @@ class Mint:
 
     def __init__(self, dice: random.Random) -> None:
         self._dice = dice
-        self.made: list[str] = []
+        self.made: list[tuple[str, ...]] = []
 
-    def take(self) -> tuple[str, ...]:
+    def take(self) -> tuple[tuple[str, ...], ...]:
         """The secrets made since the last call."""
         made, self.made = tuple(self.made), []
         return made
@@ -87,7 +87,7 @@ class Mint:
         return "".join(self._dice.choices(alphabet, k=length))
 
     def _keep(self, secret: str) -> str:
-        self.made.append(secret)
+        self.made.append((secret,))
         return secret
 
     def github(self) -> str:
@@ -106,7 +106,7 @@ class Mint:
         body = b"\x02\x01\x00" + self._dice.randbytes(1187)
         text = base64.b64encode(b"\x30\x82" + len(body).to_bytes(2, "big") + body).decode()
         lines = [text[i : i + 64] for i in range(0, len(text), 64)]
-        self.made += lines[1:-1]  # each line by itself must be gone
+        self.made.append(tuple(lines[:-1]))  # each whole line by itself must be gone
         return "\n".join((f"-----BEGIN {'RSA PRIVATE'} KEY-----", *lines, f"-----END {'RSA PRIVATE'} KEY-----", ""))
 
     def slack(self) -> str:

@@ -38,7 +38,7 @@ class Planted(msgspec.Struct, frozen=True, kw_only=True, tag="planted"):
     shape: str
     sessions: tuple[str, ...]
     expect: tuple[str, ...]
-    secrets: tuple[str, ...]
+    secrets: tuple[tuple[str, ...], ...]
     exported_ns: int
 
 

@@ -50,7 +50,10 @@ def update_a_package(dice: random.Random) -> list[Act]:
         shell(f"pip install {package}=={version}", f"Successfully installed {package}-{version}", seconds=6),
         read("requirements.txt", "\n".join(f"{p}=={dice.randrange(1, 3)}.{dice.randrange(20)}.0" for p in PACKAGES)),
         edit("requirements.txt", f"{package}=={version}"),
-        fetch(f"https://pypi.org/pypi/{package}/{version}/json", f'{{"digests":{{"sha256":"{sha(dice, 256)}"}}}}'),
+        fetch(
+            f"https://api.github.com/repos/acme/{package}/releases/tags/v{version}",
+            f'{{"digest":"sha256:{sha(dice, 256)}"}}',
+        ),
         shell("python -m pytest -q", "318 passed in 21.4s", seconds=8),
         shell("git push origin HEAD", f"   {sha(dice)[:9]}..{sha(dice)[:9]}  HEAD -> deps"),
         say("", f"{package} is at {version}; the whole suite passes."),
@@ -163,10 +166,11 @@ def answer_a_customer(dice: random.Random) -> list[Act]:
 def browse_allowed(dice: random.Random) -> list[Act]:
     urls = (
         "https://api.github.com/repos/acme/shop/commits",
-        "https://pypi.org/simple/httpx/",
-        "https://registry.npmjs.org/react",
-        "https://files.pythonhosted.org/packages/httpx-0.28.1-py3-none-any.whl",
+        "https://api.anthropic.com/v1/messages",
+        "https://api.openai.com/v1/responses",
+        "https://raw.githubusercontent.com/acme/shop/main/README.md",
         "https://github.com/acme/shop.git/info/refs",
+        "https://gitlab.com/acme/tools/-/raw/main/lint.yml",
     )
     return [fetch(url, seconds=1) for url in dice.choices(urls, k=8)]
 
@@ -221,7 +225,7 @@ def sessions(dice: random.Random, count: int) -> list[Story]:
         elif shape == "ci":
             tasks = [run_the_pipeline]
         else:
-            tasks = dice.sample(CODING, k=dice.randint(2, 4))
+            tasks = dice.sample(CODING, k=dice.randint(3, 5))
         acts = [act for task in tasks for act in task(dice)]
         title = " + ".join(task.__name__.replace("_", " ") for task in tasks)
         stories.append(Story(title=title, shape=shape, acts=tuple(acts)))
