@@ -55,6 +55,7 @@ class Embedded:
     ) -> None:
         self.settings, self.metrics = settings, Metrics()
         self.failed = asyncio.Event()
+        self.entries: Log  # once started
         self._listeners = listeners
         self._given = sink, store
         self._parts = contextlib.ExitStack()
@@ -90,7 +91,7 @@ class Embedded:
         """Part → why it is not ready."""
         reasons: dict[str, str] = {}
         try:
-            self._log.check()
+            self.entries.check()
         except LogFull as error:
             reasons["intake"] = str(error)
         if not self._drain.alive:
@@ -101,7 +102,7 @@ class Embedded:
 
     async def wait_processed(self, timeout: float = 60.0) -> None:
         """Until the results of everything accepted so far are stored. Raises what ended the worker."""
-        target = self._log.end
+        target = self.entries.end
         async with asyncio.timeout(timeout):
             while self._drain.done < target:
                 if self._drain.failed is not None:
@@ -123,7 +124,7 @@ class Embedded:
         ingest = await asyncio.to_thread(build.ingest, settings, rules)
         worker = await asyncio.to_thread(self._open_worker, rules)
         entries = Log(settings.data_dir / LOG_FILE, max_bytes=settings.log.max_bytes, sync=settings.log.sync)
-        self._log = entries
+        self.entries = entries
         self._parts.callback(entries.close)
         entries.advance(max(worker.next_offset, worker.planned_end + 1))
         intake = LogIntake(entries, WARM_BATCHES * settings.worker.batch_spans)
@@ -165,7 +166,7 @@ class Embedded:
         for listener in self._listeners:
             try:
                 listener(block)
-            except Exception as error:  # a broken terminal must not stop detection
+            except Exception as error:  # noqa: BLE001  # a broken terminal must not stop detection
                 log.error("listener failed", **failure(error))
 
 

@@ -247,7 +247,7 @@ def configure(
 
 def failure(error: BaseException) -> dict[str, str]:
     """An exception as log values: its type and the places it passed, never its message."""
-    return {"exception": type(error).__name__, "at": _places(error)}
+    return {"raised": type(error).__name__, "at": _places(error)}
 
 
 def plain_values(_logger: Any, _method: str, event: structlog.types.EventDict) -> structlog.types.EventDict:

@@ -73,14 +73,16 @@ class Moody(MemorySink):
     def __init__(self) -> None:
         super().__init__()
         self.mood: Exception | None = None
+        self.blocks: list[Block] = []
 
     def write(self, block: Block) -> None:
         if self.mood:
             raise self.mood
         super().write(block)
+        self.blocks.append(block)
 
 
-def stored(sink: MemorySink) -> tuple[list[str], set[str], dict[str, int]]:
+def stored(sink: Moody) -> tuple[list[str], set[str], dict[str, int]]:
     """Span ids in order, finding ids, alert id → highest version."""
     outcomes = [o for block in sink.blocks for o in block.outcomes]
     alerts: dict[str, int] = {}
@@ -309,7 +311,7 @@ def test_killed_at_random_moments_the_store_ends_up_the_same(process: Process, t
     kills = 0
     while kills < 6:
         process.listening()
-        time.sleep(dice.uniform(0.02, 0.4))
+        time.sleep(dice.uniform(0.02, 0.3))
         assert not sent.is_set(), "everything was sent before the last kill: send more"
         process.end(signal.SIGKILL)
         kills += 1
