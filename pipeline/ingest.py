@@ -317,9 +317,7 @@ class Ingest:
         for draft in drafts:
             if draft.item.trace_id:
                 self._hear(traces, draft)
-        spans = [
-            self._span(draft, traces.get(draft.item.trace_id, _UNTOLD), received_ns, log) for draft in drafts
-        ]
+        spans = [self._span(draft, traces.get(draft.item.trace_id, _UNTOLD), received_ns, log) for draft in drafts]
         while len(traces) > MAX_TRACES:
             del traces[next(iter(traces))]  # the one not heard of for longest
         return spans
@@ -338,9 +336,12 @@ class Ingest:
         if meaning.agent_name:
             service = draft.home.resource.service
             heard = known.agents.get(service)
-            if heard is None or (not heard[0] and meaning.agent_id and heard[1] == meaning.agent_name):
-                if len(known.agents) < MAX_SERVICES:
-                    known.agents[service] = (meaning.agent_id, meaning.agent_name)
+            if heard is None or not heard[0]:
+                agent_id = meaning.aside.get("agent.id", "")
+                if (heard is None and len(known.agents) < MAX_SERVICES) or (
+                    heard is not None and agent_id and heard[1] == meaning.agent_name
+                ):
+                    known.agents[service] = (agent_id, meaning.agent_name)
         if user and len(known.users) < MAX_SERVICES:
             known.users.setdefault(draft.home.resource.service, str(user))
 
@@ -350,8 +351,8 @@ class Ingest:
             return meaning.session, "attribute"
         if known.session:
             return known.session, "trace"
-        if meaning.weak_session:
-            return meaning.weak_session, "attribute"
+        if weak := meaning.aside.get("session.weak"):
+            return weak, "attribute"
         if draft.item.trace_id:
             return draft.item.trace_id, "trace_id"
         self.counts["unresolved"] += 1
@@ -360,7 +361,7 @@ class Ingest:
     def _agent(self, draft: _Draft, known: _Trace) -> tuple[str, str]:
         """Agent id and type: the record's own, else what its trace told of the same service, else the service."""
         meaning, service = draft.meaning, draft.home.resource.service
-        agent_id, name = meaning.agent_id, meaning.agent_name
+        agent_id, name = meaning.aside.get("agent.id", ""), meaning.agent_name
         if heard := known.agents.get(service):
             name = name or heard[1]
             if name == heard[1]:
@@ -368,7 +369,7 @@ class Ingest:
         if service in self._normaliser.dialects.common.agent_services:
             name = service
         name = name or service
-        agent_id = agent_id or meaning.agent_instance
+        agent_id = agent_id or meaning.aside.get("agent.instance", "")
         if not agent_id:
             user = meaning.fields.get("user") or known.users.get(service)
             agent_id = f"{name}/{user}" if user and name else name

@@ -46,21 +46,26 @@ def _call(call: Mapping[str, Any]) -> str:
     return f"{call.get('name', '')} {arguments if isinstance(arguments, str) else compact(arguments)}".strip()
 
 
+_ABSENT = msgspec.Raw(b"")
+
+
 class _Message(msgspec.Struct, gc=False):
     """A message of which only what is asked for gets decoded: histories are long and repeat themselves."""
 
     role: str | None = None
-    parts: msgspec.Raw = msgspec.Raw(b"null")
-    content: msgspec.Raw = msgspec.Raw(b"null")
-    tool_calls: msgspec.Raw = msgspec.Raw(b"null")
+    parts: msgspec.Raw = _ABSENT
+    content: msgspec.Raw = _ABSENT
+    tool_calls: msgspec.Raw = _ABSENT
 
     def opened(self) -> dict[str, Any]:
         """The message as plain values."""
-        names = ("parts", "content", "tool_calls")
-        return {"role": self.role, **{name: msgspec.json.decode(getattr(self, name)) for name in names}}
+        named = (("parts", self.parts), ("content", self.content), ("tool_calls", self.tool_calls))
+        return {name: _decode(raw) for name, raw in named if raw is not _ABSENT}
 
 
 _array = msgspec.json.Decoder(list[_Message]).decode
+_decode = msgspec.json.Decoder().decode
+_FAILED = (msgspec.MsgspecError, RecursionError, UnicodeError)
 
 
 def last_user(text: str) -> str:
@@ -69,7 +74,7 @@ def last_user(text: str) -> str:
         for message in reversed(_array(text)):
             if message.role == "user" and (said := _parts(message.opened())):
                 return "\n".join(said)
-    except (msgspec.MsgspecError, RecursionError, UnicodeError):
+    except _FAILED:
         for loose in reversed(_messages(text)):
             if loose.get("role") == "user" and (said := _parts(loose)):
                 return "\n".join(said)
@@ -78,7 +83,7 @@ def last_user(text: str) -> str:
 
 def spoken(text: str) -> str:
     """All that the messages of an output array say, calls the model asked for included."""
-    return "\n".join(said for message in _messages(text) for said in _parts(message))
+    return "\n".join([said for message in _messages(text) for said in _parts(message)])
 
 
 def _messages(text: str) -> list[Mapping[str, Any]]:

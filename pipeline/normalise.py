@@ -50,11 +50,9 @@ class Meaning(msgspec.Struct, frozen=True, gc=False):
     fields: dict[str, Scalar]
     event: str
     session: str
-    weak_session: str
-    agent_id: str
-    agent_instance: str
-    agent_name: str
     call_id: str
+    agent_name: str
+    aside: dict[str, Any]
 
 
 class Unknown:
@@ -116,8 +114,9 @@ class Normaliser:
             fields = {**lent, **fields}
         if lent_aside:
             aside = {**lent_aside, **aside}
-        for prefix in dialect.strip_event:
-            event = event.removeprefix(prefix)
+        if event:
+            for prefix in dialect.strip_event:
+                event = event.removeprefix(prefix)
         kind = self._kind(dialect, log, name, event, fields, aside, attributes)
         kind = self._detail(dialect, kind, span_kind, place.service, fields, aside, attributes)
         if "decision" in aside or "error.type" in fields or "deferral" in aside:
@@ -128,25 +127,13 @@ class Normaliser:
             attribute, value, named = dialect.agent_entity
             if attributes.get(attribute) == value:
                 aside["agent.name"] = str(attributes.get(named, ""))
-        take = aside.get
-        session = take("session", "")
+        session = aside.get("session", "")
         if not session and dialect.session_from_run and "ci.run" in fields:
             session = str(fields["ci.run"])
-        call_id = take("call_id", "")
+        call_id = aside.get("call_id", "")
         if not call_id and "mcp.session" in fields and "jsonrpc.request.id" in attributes:
             call_id = f"{fields['mcp.session']}/{attributes['jsonrpc.request.id']}"
-        return Meaning(
-            plan,
-            kind,
-            fields,
-            event,
-            session,
-            take("session.weak", ""),
-            take("agent.id", ""),
-            take("agent.instance", ""),
-            take("agent.name", ""),
-            call_id,
-        )
+        return Meaning(plan, kind, fields, event, session, call_id, aside.get("agent.name", ""), aside)
 
     def settle(self) -> None:
         """Count the unknown keys of the records read since the last call; drop plans when there are too many."""

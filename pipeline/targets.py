@@ -176,7 +176,7 @@ _PATCH = re.compile(r"^\*\*\* (?:Update|Add|Delete) File: (.+)$", re.M)
 
 def patched_path(text: str) -> str:
     """The first file a patch in the apply_patch format touches."""
-    found = _PATCH.search(text)
+    found = _PATCH.search(text) if "*** " in text else None
     return found[1].strip() if found else ""
 
 

@@ -105,28 +105,43 @@ class Vocabulary:
 
     def learn(self, pairs: Iterable[bytes], names: Iterable[str]) -> None:
         """Decode and mask what is not known yet; raises nothing, malformed KeyValues go to `broken`."""
-        fresh: list[tuple[bytes, str, Scalar | None]] = []
+        raws: list[bytes] = []
+        found: list[tuple[str, Scalar | None]] = []
         texts: list[str] = []
-        pair, depth, known = self._pair, self._limits.max_depth, self._values
+        odd: list[int] = []
+        pair, depth, values, passing = self._pair, self._limits.max_depth, self._values, self._passing
+        room = self._limits.max_value_bytes // 4  # characters that fit however they are encoded
         for raw in pairs:
             try:
-                key, value = pair(raw, depth)
+                entry = pair(raw, depth)
             except DecodeError as error:
                 self.broken[raw] = error
                 continue
-            fresh.append((raw, key, value))
+            key, value = entry
+            seen = values.get(key, 0)
             # A number under a key that was scanned before has nothing to hide.
-            texts.append(f"{key}={value}" if type(value) is str or key not in known else "")
+            texts.append(f"{key}={value}" if not seen or type(value) is str else "")
+            size = len(raw)
+            if value is None or size > room or (size > MAX_KEY and len(key) > MAX_KEY):
+                odd.append(len(raws))
+            raws.append(raw)
+            found.append(entry)
+            if size > MAX_KEPT_BYTES or seen >= MAX_VALUES_PER_KEY:
+                passing.append(raw)
+            else:
+                values[key] = seen + 1
         new_names = list(names)
         texts += new_names
         hits = self._hits(texts)
-        self._keep(fresh)
+        self.pairs.update(zip(raws, found, strict=True))  # type: ignore[arg-type]  # None is replaced right below
         self.names.update(zip(new_names, new_names, strict=True))
+        for index in odd:
+            self._store(raws[index], *found[index], ())
         for index, ranges in hits.items():
-            if index < len(fresh):
-                self._mask_pair(*fresh[index], ranges)
+            if index < len(raws):
+                self._mask_pair(raws[index], *found[index], ranges)
             else:
-                self._mask_name(new_names[index - len(fresh)], ranges)
+                self._mask_name(new_names[index - len(raws)], ranges)
 
     def end_request(self) -> None:
         """Forget what was only worth knowing for one request, and everything when the cache is full."""
@@ -149,24 +164,6 @@ class Vocabulary:
         if len(self.names) > MAX_PAIRS // 5:
             self.names.clear()
             self.name_secrets.clear()
-
-    def _keep(self, fresh: list[tuple[bytes, str, Scalar | None]]) -> None:
-        """Store the values as they are; those with hits are overwritten right after."""
-        pairs, values, passing = self.pairs, self._values, self._passing
-        room = self._limits.max_value_bytes // 4  # characters that fit however they are encoded
-        for entry in fresh:
-            raw, key, value = entry
-            size = len(raw)
-            if value is None or size > room or len(key) > MAX_KEY:
-                self._store(raw, key, value, ())
-            else:
-                pairs[raw] = entry[1:]  # type: ignore[assignment]  # value is not None here
-            if size > MAX_KEPT_BYTES:
-                passing.append(raw)
-            elif (seen := values.get(key, 0)) < MAX_VALUES_PER_KEY:
-                values[key] = seen + 1
-            else:
-                passing.append(raw)
 
     def _store(self, raw: bytes, key: str, value: Scalar | None, secrets: tuple[SecretMatch, ...]) -> None:
         """Store a masked KeyValue, cut to its bounds now that masking is done."""
