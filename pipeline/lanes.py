@@ -50,8 +50,12 @@ class Position(Protocol):
         """The assignment this process holds now."""
         ...
 
-    async def bounds(self, partition: int) -> tuple[int, int]:
-        """First offset the broker still has, and the one after its last."""
+    def end(self, partition: int) -> int:
+        """The offset after the partition's last, as of the newest fetch."""
+        ...
+
+    async def first(self, partition: int) -> int:
+        """The first offset the broker still has. Slow: the answer waits behind a fetch."""
         ...
 
     async def seek(self, partition: int, offset: int) -> None:
@@ -167,8 +171,10 @@ class Stage:
                 return None
             lane.ready = True
             lane.wanted = lane.saved = lane.worker.next_offset
-            _, end = await self._position.bounds(partition)
-        if end < lane.wanted:
+            log.info("partition opened", topic=self.topic, partition=partition, offset=lane.wanted)
+        if lane.gone.is_set():
+            return None
+        if (end := self._position.end(partition)) < lane.wanted:
             raise SettingsError(
                 f"topic {self.topic}, partition {partition} ends at {end}, the store has seen {lane.wanted}: "
                 "a topic that was made anew needs another name or another database"
@@ -198,7 +204,7 @@ class Stage:
         Faust can commit past records nobody acknowledged (a rebalance before a group's first commit), so the
         broker is asked for the wanted one again before it is given up.
         """
-        first, _ = await self._position.bounds(message.partition)
+        first = await self._position.first(message.partition)
         if first > lane.wanted:
             self._lost(message.partition, lane.wanted, first)
             lane.wanted = first

@@ -119,10 +119,11 @@ class Live:
         async def revoked(_app: Any, _revoked: Any, **_: Any) -> None:
             await asyncio.gather(*(stage.release(RELEASE_SECONDS) for stage in self.stages))
 
-        async def assigned(_app: Any, _assigned: Any, **_: Any) -> None:
+        async def assigned(_app: Any, partitions: Any, **_: Any) -> None:
             self._loop = asyncio.get_running_loop()
             for stage in self.stages:
                 stage.assigned()
+            log.info("partitions assigned", count=len(partitions))
 
         async def stop(_app: Any, **_: Any) -> None:
             await asyncio.gather(*(stage.release(STOP_SECONDS) for stage in self.stages))
@@ -132,11 +133,13 @@ class Live:
         app.on_partitions_assigned.connect(assigned, weak=False)
         app.on_before_shutdown.connect(stop, weak=False)
 
-        @app.timer(self.settings.worker.checkpoint_seconds)  # type: ignore[untyped-decorator]  # Faust ships no types
+        @app.task  # type: ignore[untyped-decorator]  # Faust ships no types
         async def checkpoint() -> None:
-            for stage in self.stages:
-                await stage.checkpoint()
-                self.metrics.checkpoints_saved.inc()
+            while not app.should_stop:
+                await app.sleep(self.settings.worker.checkpoint_seconds)
+                for stage in self.stages:
+                    await stage.checkpoint()
+                    self.metrics.checkpoints_saved.inc()
 
     # what the stages' threads send to the broker
 
@@ -206,11 +209,13 @@ class _Topic:
     def generation(self) -> object:
         return self._app.consumer_generation_id
 
-    async def bounds(self, partition: int) -> tuple[int, int]:
+    def end(self, partition: int) -> int:
+        return int(self._app.consumer.highwater(TP(self._topic, partition)) or 0)
+
+    async def first(self, partition: int) -> int:
         tp = TP(self._topic, partition)
-        first = await self._app.consumer.earliest_offsets(tp)
-        end = await self._app.consumer.highwaters(tp)
-        return first[tp], end[tp]
+        first: int = (await self._app.consumer.earliest_offsets(tp))[tp]
+        return first
 
     async def seek(self, partition: int, offset: int) -> None:
         await self._app.consumer.seek(TP(self._topic, partition), offset)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -18,19 +19,25 @@ from pydantic import SecretStr
 
 from detectors.model import Span
 from pipeline import kafka, migrate
-from pipeline.settings import ClickHouse, Settings
+from pipeline.settings import ClickHouse, Rules, Settings
 from pipeline.sinks.clickhouse import connect
 from pipeline.state import ClickHouseStore
 from tests.kafka_broker import Broker, own_topics
 from tests.running import KEY
 
 ROOT = Path(__file__).resolve().parent.parent
+FEW_RULES = Rules(builtin=False, folders=(ROOT / "tests" / "few_rules",))  # a worker with these starts at once
 SECTIONS = ("kafka", "clickhouse", "worker", "gateway")
 
 
 def environment(settings: Settings) -> dict[str, str]:
     """The environment a process needs to come to these settings."""
-    values = {"SPANWATCH_DATA_DIR": str(settings.data_dir), "SPANWATCH_KEY": KEY}
+    values = {
+        "SPANWATCH_DATA_DIR": str(settings.data_dir),
+        "SPANWATCH_KEY": KEY,
+        "SPANWATCH_RULES__BUILTIN": str(settings.rules.builtin),
+        "SPANWATCH_RULES__FOLDERS": json.dumps([str(folder) for folder in settings.rules.folders]),
+    }
     for section in SECTIONS:
         part = getattr(settings, section)
         for field, declared in type(part).model_fields.items():
@@ -77,11 +84,13 @@ class Process:
 class Deployment:
     """Settings, the store seen from outside, and the worker processes started so far."""
 
-    def __init__(self, broker: Broker, clickhouse: ClickHouse, folder: Path, **worker: Any) -> None:
+    def __init__(
+        self, broker: Broker, clickhouse: ClickHouse, folder: Path, *, rules: Any = FEW_RULES, **worker: Any
+    ) -> None:
         self.folder = folder
         pace = {"batch_seconds": 0.05, "checkpoint_seconds": 0.5} | worker
-        names = own_topics(broker.bootstrap, session_timeout_seconds=3)
-        self.settings = Settings(data_dir=folder, key=KEY, kafka=names, clickhouse=clickhouse, worker=pace)
+        names = own_topics(broker.bootstrap, session_timeout_seconds=1.5)
+        self.settings = Settings(data_dir=folder, key=KEY, rules=rules, kafka=names, clickhouse=clickhouse, worker=pace)
         self.processes: list[Process] = []
         asyncio.run(kafka.ensure_topics(self.settings.kafka))
         self._client = connect(clickhouse, folder)
@@ -188,8 +197,10 @@ class Deployment:
 
 
 @contextmanager
-def deployment(broker: Broker, clickhouse: ClickHouse, folder: Path, **worker: Any) -> Iterator[Deployment]:
-    made = Deployment(broker, clickhouse, folder, **worker)
+def deployment(
+    broker: Broker, clickhouse: ClickHouse, folder: Path, *, rules: Any = FEW_RULES, **worker: Any
+) -> Iterator[Deployment]:
+    made = Deployment(broker, clickhouse, folder, rules=rules, **worker)
     try:
         yield made
     finally:
@@ -200,4 +211,4 @@ def deployment(broker: Broker, clickhouse: ClickHouse, folder: Path, **worker: A
             client.close()
 
 
-__all__ = ["Deployment", "Process", "deployment"]
+__all__ = ["FEW_RULES", "Deployment", "Process", "deployment"]
