@@ -123,7 +123,7 @@ class Drain:
             self._remember()
         except SinkUnavailable as error:
             log.warning("stopped with the store unavailable", reason=str(error))
-        except BaseException as error:  # anything here ends the process: it must be seen, and not hang
+        except BaseException as error:  # noqa: BLE001  # anything here ends the process: it must be seen, and not hang
             self.failed = error
             self.problem = f"stopped: {type(error).__name__}"
             log.critical("worker stopped", **failure(error))

@@ -44,7 +44,7 @@ def measure(part: str) -> dict[str, Any]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("parts", nargs="*", default=PARTS, choices=[*PARTS, []], help="which parts (default: all)")
+    parser.add_argument("parts", nargs="*", default=[], choices=[*PARTS, []], help="which parts (default: all)")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     parser.add_argument("--inside", choices=PARTS, help=argparse.SUPPRESS)
     args = parser.parse_args()
