@@ -366,13 +366,13 @@ class Ingest:
             name = name or heard[1]
             if name == heard[1]:
                 agent_id = agent_id or heard[0]
-        if service in self._normaliser.dialects.common.agent_services:
-            name = service
-        name = name or service
         agent_id = agent_id or meaning.aside.get("agent.instance", "")
-        if not agent_id:
+        if service in self._normaliser.dialects.common.agent_services:
+            name = service  # runs as its developer: one agent per human, not one for all of them
             user = meaning.fields.get("user") or known.users.get(service)
-            agent_id = f"{name}/{user}" if user and name else name
+            agent_id = agent_id or (f"{service}/{user}" if user else "")
+        name = name or service
+        agent_id = agent_id or name
         return agent_id, name
 
     def _span(self, draft: _Draft, known: _Trace, received_ns: int, log: bool) -> Span:
@@ -409,7 +409,7 @@ class Ingest:
             scope=home.scope,
             scope_version=home.scope_version,
             dialect=meaning.plan.dialect.name,
-            name=draft.name or meaning.event,
+            name=(meaning.event or draft.name) if log else draft.name,
             kind=meaning.kind,
             status=status,
             start_ns=start,

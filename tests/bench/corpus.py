@@ -27,7 +27,11 @@ def _prose(rng: random.Random, words: int) -> str:
 
 def _tool(rng: random.Random, session: str) -> tuple[str, int, dict[str, Any]]:
     tool = rng.choice(_TOOLS)
-    arguments: dict[str, Any] = {"query": _prose(rng, 30), "limit": rng.randrange(100), "order_id": rng.randrange(10**8)}
+    arguments: dict[str, Any] = {
+        "query": _prose(rng, 30),
+        "limit": rng.randrange(100),
+        "order_id": rng.randrange(10**8),
+    }
     if tool == "run_shell_command":
         arguments = {"command": f"grep -rn '{_prose(rng, 3)}' src | head -{rng.randrange(99)}", "cwd": "/srv/shop"}
     elif tool == "read_file":
