@@ -65,7 +65,7 @@ class Located(NamedTuple):
     span: Span
     partition: int
     offset: int
-    index: int
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody calls on a place
 
 
 class Block(msgspec.Struct, frozen=True, kw_only=True):
