@@ -12,6 +12,7 @@ from pipeline.sinks.clickhouse import raised
 from pipeline.sinks.rows import span_of
 
 BATCH = 8192
+SORT_BYTES = 2**29  # past this the store sorts on disk, so that history may be larger than memory
 
 
 def read_spans(
@@ -25,8 +26,8 @@ def read_spans(
 ) -> Iterator[list[Located]]:
     """Spans received in [since_ns, until_ns), each once, in order of (partition, offset, index).
 
-    A list never spans two partitions and never splits a record, so it holds about `batch` spans or one record.
-    Memory is bounded: the order is read first, as ranges of offsets, then each range's spans.
+    A list never spans two partitions and never splits a record: it ends with the record that fills it to `batch`.
+    The client is busy until the last list was taken, so whatever writes meanwhile needs another.
     Raises SinkUnavailable and SinkRejected as a sink does.
     """
     where = ["Topic = {topic:String}"]
@@ -35,33 +36,28 @@ def read_spans(
         if bound is not None:
             where.append(f"ReceivedAt {sign} fromUnixTimestamp64Nano({{{name}:Int64}})")
             parameters[name] = bound
-    source = f"FROM {database}.spans FINAL WHERE {' AND '.join(where)}"
-    for partition, first, last in _ranges(client, source, parameters, batch):
-        yield _range(client, source, {**parameters, "part": partition, "first": first, "last": last})
-
-
-def _ranges(client: Any, source: str, parameters: dict[str, Any], batch: int) -> Iterator[tuple[int, int, int]]:
-    """(partition, first offset, last offset) of consecutive lists of about `batch` spans."""
     query = (
-        "SELECT Partition, min(RecordOffset), max(RecordOffset) FROM (\n"
-        "SELECT Partition, RecordOffset, intDiv(sum(Spans) OVER "
-        f"(PARTITION BY Partition ORDER BY RecordOffset) - Spans, {int(batch)}) AS Step\n"
-        f"FROM (SELECT Partition, RecordOffset, count() AS Spans {source} GROUP BY Partition, RecordOffset))\n"
-        "GROUP BY Partition, Step ORDER BY Partition, Step"
+        f"SELECT Raw, Partition, RecordOffset, RecordIndex FROM {database}.spans FINAL\n"
+        f"WHERE {' AND '.join(where)} ORDER BY Partition, RecordOffset, RecordIndex\n"
+        f"SETTINGS max_bytes_before_external_sort = {SORT_BYTES}"
     )
+    taken: list[Located] = []
     try:
-        yield from client.query(query, parameters=parameters).result_rows
+        stream = client.query_row_block_stream(query, parameters=parameters, column_formats={"Raw": "bytes"})
+        with stream:
+            for rows in stream:
+                for raw, partition, offset, index in rows:
+                    if taken and _ends(taken, partition, offset, batch):
+                        yield taken
+                        taken = []
+                    taken.append(Located(span_of(raw), partition, offset, index))
     except (ClickHouseError, OSError) as error:
         raised("spans", error)
+    if taken:
+        yield taken
 
 
-def _range(client: Any, source: str, parameters: dict[str, Any]) -> list[Located]:
-    query = (
-        f"SELECT Raw, RecordOffset, RecordIndex {source} AND Partition = {{part:UInt32}}\n"
-        "AND RecordOffset BETWEEN {first:Int64} AND {last:Int64} ORDER BY RecordOffset, RecordIndex"
-    )
-    try:
-        found = client.query(query, parameters=parameters, column_formats={"Raw": "bytes"}).result_rows
-    except (ClickHouseError, OSError) as error:
-        raised("spans", error)
-    return [Located(span_of(raw), parameters["part"], offset, index) for raw, offset, index in found]
+def _ends(taken: list[Located], partition: int, offset: int, batch: int) -> bool:
+    """A list is done where another partition begins, or another record once it is full."""
+    last = taken[-1]
+    return last.partition != partition or (len(taken) >= batch and last.offset != offset)
