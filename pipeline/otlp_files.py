@@ -188,7 +188,7 @@ def unpacked(stream: Any) -> io.BufferedReader:
     if magic.startswith(_GZIP):
         inner = gzip.GzipFile(fileobj=buffered)
     elif magic.startswith(_ZSTD):
-        inner = zstandard.ZstdDecompressor().stream_reader(buffered, read_across_frames=True)
+        inner = zstandard.ZstdDecompressor().stream_reader(buffered, read_across_frames=True, closefd=False)
     return buffered if inner is None else io.BufferedReader(inner, 2**20)
 
 
