@@ -11,11 +11,12 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 START_NS = 1_795_186_800_000_000_000
-_WORDS = (
-    "the order service returned a timeout while reading customer records from replica three and the retry policy "
-    "kept the connection open so please check the migration plan then compare the totals with the ledger before "
-    "publishing release notes to the team channel"
-).split()
+_TEXT = """
+the order service returned a timeout while reading customer records from replica three and the retry policy
+kept the connection open so please check the migration plan then compare the totals with the ledger before
+publishing release notes to the team channel
+"""
+_WORDS = _TEXT.split()
 _TOOLS = ("get_order", "search_docs", "read_file", "list_tickets", "run_shell_command", "send_mail", "query_stock")
 _HOSTS = ("api.shop.example.com", "docs.example.org", "tickets.example.net", "ledger.internal.example.com")
 _MODELS = ("model-large-5", "model-small-5")

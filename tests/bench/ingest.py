@@ -35,26 +35,27 @@ def _value(value: Any) -> Any:
 
 def walk(body: bytes) -> list[dict[str, Any]]:
     """The bare cost: every span parsed in full, its scalars and attributes as Python values."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for per_resource in ExportTraceServiceRequest.FromString(body).resource_spans:
         resource = {kv.key: _value(kv.value) for kv in per_resource.resource.attributes}
         for per_scope in per_resource.scope_spans:
-            for span in per_scope.spans:
-                rows.append(
-                    {
-                        "trace_id": span.trace_id.hex(),
-                        "span_id": span.span_id.hex(),
-                        "parent_id": span.parent_span_id.hex(),
-                        "name": span.name,
-                        "kind": span.kind,
-                        "start": span.start_time_unix_nano,
-                        "end": span.end_time_unix_nano,
-                        "status": span.status.code,
-                        "resource": resource,
-                        "attributes": {kv.key: _value(kv.value) for kv in span.attributes},
-                    }
-                )
+            rows += [_row(span, resource) for span in per_scope.spans]
     return rows
+
+
+def _row(span: Any, resource: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "trace_id": span.trace_id.hex(),
+        "span_id": span.span_id.hex(),
+        "parent_id": span.parent_span_id.hex(),
+        "name": span.name,
+        "kind": span.kind,
+        "start": span.start_time_unix_nano,
+        "end": span.end_time_unix_nano,
+        "status": span.status.code,
+        "resource": resource,
+        "attributes": {kv.key: _value(kv.value) for kv in span.attributes},
+    }
 
 
 def ingest() -> Ingest:
