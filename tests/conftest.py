@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-pytest_plugins = ["tests.clickhouse_server", "tests.kafka_broker"]
+pytest_plugins = ["tests.clickhouse_server", "tests.kafka_broker", "tests.stores"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

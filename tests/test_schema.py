@@ -32,8 +32,8 @@ TABLES = {
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    client = connect(ClickHouse(), tmp_path_factory.mktemp("chdb"))
+def client(folder: Path) -> Iterator[Any]:
+    client = connect(ClickHouse(), folder)
     yield client
     client.close()
 

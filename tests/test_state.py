@@ -14,7 +14,6 @@ import pytest
 from pipeline.errors import SinkUnavailable
 from pipeline.migrate import migrate
 from pipeline.records import Checkpoint, StateStore
-from pipeline.settings import ClickHouse
 from pipeline.sinks.clickhouse import connect
 from pipeline.state import ClickHouseStore, MemoryStore
 from tests.clickhouse_server import Running, for_tests
@@ -35,14 +34,6 @@ def checkpoint(offset: int = 5, **changes: Any) -> Checkpoint:
 
 
 Open = Callable[[], StateStore]  # each call another store over the same place, as after a restart
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("store")
-    client = connect(ClickHouse(), folder)
-    yield folder
-    client.close()
 
 
 @pytest.fixture(params=["memory", "chdb", "http"])
