@@ -50,8 +50,8 @@ class Position(Protocol):
         """The assignment this process holds now."""
         ...
 
-    def end(self, partition: int) -> int:
-        """The offset after the partition's last, as of the newest fetch."""
+    def end(self, partition: int) -> int | None:
+        """The offset after the partition's last, as of the newest fetch; None before the first."""
         ...
 
     async def first(self, partition: int) -> int:
@@ -174,7 +174,8 @@ class Stage:
             log.info("partition opened", topic=self.topic, partition=partition, offset=lane.wanted)
         if lane.gone.is_set():
             return None
-        if (end := self._position.end(partition)) < lane.wanted:
+        end = self._position.end(partition)
+        if end is not None and end < lane.wanted:
             raise SettingsError(
                 f"topic {self.topic}, partition {partition} ends at {end}, the store has seen {lane.wanted}: "
                 "a topic that was made anew needs another name or another database"

@@ -19,7 +19,6 @@ import structlog
 from faust.types import TP
 from mode import CrashingSupervisor
 
-from detectors.engine import Engine
 from detectors.model import Sighting, Window
 from detectors.rule import RuleSet
 from pipeline import build, kafka, telemetry
@@ -27,7 +26,7 @@ from pipeline.errors import DecodeError, LogFull, SinkUnavailable
 from pipeline.ingest import Ingest
 from pipeline.kafka_gateway import serve_gateway
 from pipeline.lanes import FIRST_DELAY, MAX_DELAY, Event, Stage
-from pipeline.records import Activity, Block, DeadLetter, Entry, Sink, StateStore, decode_activity, decode_entry
+from pipeline.records import Activity, Block, DeadLetter, Entry, decode_activity, decode_entry
 from pipeline.settings import Kafka, Settings
 from pipeline.worker import Worker
 
@@ -66,16 +65,15 @@ class Live:
         decode: Callable[[bytes], Entry | Activity],
         route: Callable[[Sequence[Window | Sighting]], None],
     ) -> Stage:
-        # Opened by the stage's thread and used by it alone: neither clients nor matchers are for several threads.
-        parts: list[tuple[Sink, StateStore, Engine]] = []
+        # Used by the stage's thread alone: neither clients nor matchers are for several threads. The matchers are
+        # compiled now, before this process asks for partitions others could be working on meanwhile.
+        settings = self.settings
+        loaded = build.engine(settings, self.rules).detectors
+        sink, store = build.sink(settings), build.store(settings)
 
         def make(partition: int) -> Worker:
-            settings = self.settings
-            if not parts:
-                parts.append((build.sink(settings), build.store(settings), build.engine(settings, self.rules)))
-            sink, store, first = parts[0]
             return Worker(
-                build.engine(settings, self.rules, first.detectors),
+                build.engine(settings, self.rules, loaded),
                 sink,
                 store,
                 topic=topic,
@@ -209,8 +207,9 @@ class _Topic:
     def generation(self) -> object:
         return self._app.consumer_generation_id
 
-    def end(self, partition: int) -> int:
-        return int(self._app.consumer.highwater(TP(self._topic, partition)) or 0)
+    def end(self, partition: int) -> int | None:
+        end: int | None = self._app.consumer.highwater(TP(self._topic, partition))
+        return end
 
     async def first(self, partition: int) -> int:
         tp = TP(self._topic, partition)

@@ -108,14 +108,15 @@ class Deployment:
             process.kill()
         self._client.close()
 
-    def submit(self, batches: Sequence[Sequence[Span]]) -> None:
-        """What a gateway does: each batch one request."""
+    def submit(self, batches: Sequence[Sequence[Span]], pause: float = 0) -> None:
+        """What a gateway does: each batch one request, `pause` seconds between them."""
 
         async def run() -> None:
             intake = kafka.KafkaIntake(self.settings.kafka)
             await intake.start()
             for batch in batches:
                 await intake.submit(batch, [])
+                await asyncio.sleep(pause)
             await intake.stop()
 
         asyncio.run(run())
