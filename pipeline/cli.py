@@ -280,10 +280,11 @@ def replay_run(
     until: Moment = None,
 ) -> None:
     """Run history through the engine with these rules; no notification ever leaves a replay."""
-    settings = _with_rules(_settings(context), [rules] if rules else [], overrides)
+    live = _settings(context)
     from replay import run
 
-    report = run.replay(settings, label, files=files or [], since=since, until=until)
+    settings = _with_rules(live, [rules] if rules else [], overrides)
+    report = run.replay(live, label, settings=settings, files=files or [], since=since, until=until)
     print(report.line())
     raise typer.Exit(1 if report.broken else 0)
 
