@@ -20,6 +20,7 @@ import yaml
 from detectors.errors import RuleError
 from detectors.model import Category, Severity
 from detectors.secret_checks import CHECKS
+from detectors.secret_first_pass import compiled
 
 RuleId = r"^[a-z0-9][a-z0-9._-]*$"
 
@@ -36,8 +37,8 @@ class SecretRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     `tier` says how sure the look alone makes us: `likely` for a vendor's own format or a vendor's key name,
     `possible` for a key name anyone uses. `trigger` is the first pass's pattern where it cannot be derived
-    from `pattern`; `window` bounds how far around a trigger the second pass looks, in bytes. `chosen` marks values people think up, where fillers, names
-    of variables and code that fetches the value must be told from the value.
+    from `pattern`; `window` bounds how far around a trigger the second pass looks, in bytes. `chosen` marks
+    values people think up, where fillers, names of variables and code must be told from the value.
     """
 
     id: str
@@ -75,7 +76,8 @@ def read_secrets(files: Iterable[Path]) -> list[SecretRule]:
     rules: list[SecretRule] = []
     seen: dict[str, str] = {}
     for file in files:
-        for number, rule in enumerate(_decode(file)):
+        of_file = _decode(file)
+        for number, rule in enumerate(of_file):
             path = f"$[{number}]"
             if rule.id in seen:
                 raise RuleError(str(file), f"{path}.id", f"{rule.id} is already defined in {seen[rule.id]}")
@@ -84,6 +86,10 @@ def read_secrets(files: Iterable[Path]) -> list[SecretRule]:
                 raise RuleError(str(file), f"{path}.{reason[0]}", reason[1])
             seen[rule.id] = str(file)
             rules.append(rule)
+        try:
+            compiled(of_file)
+        except RuleError as error:
+            raise RuleError(str(file), error.path, error.reason) from error
     return rules
 
 

@@ -12,12 +12,12 @@ import re
 from collections import Counter
 from functools import lru_cache
 
-QUOTE = rb"(?:\\{0,16}[\"'`]|\\{1,16}u00(?:22|27)|&quot;|&#3[49];|%2[27])"
-_EQUALS = rb"(?::=|=>|:(?!:)|=(?!=)|\\{1,16}u003[ad]|%3[AD])"
+QUOTE = rb"(?:\\{0,40}[\"'`]|\\{1,40}u00(?:22|27)|&quot;|&#3[49];|%2[27])"
+_EQUALS = rb"(?::=|=>|:(?!:)|=(?!=)|\\{1,40}u003[ad]|%3[AD])"
 _TYPE = rb"(?::[ \t]{0,4}[A-Za-z_][\w.\[\]|? ]{0,40}?[ \t]{0,4}(?==))?"
 _LITERAL = rb"(?:[A-Za-z]{1,2}(?=[\"'`]))?"
 _SCHEME = rb"(?i:(?:bearer|basic|token|apikey)[ \t]{1,2})?"
-MAX_VALUE = 4096
+MAX_VALUE, MAX_WORD = 4096, 2048  # bytes of a value in quotes and without
 
 
 # From the end of a key to where its value begins; `quote` or `argument` is what must close the value.
@@ -39,15 +39,16 @@ GIVEN = re.compile(
 def triggers(keys: tuple[str, ...]) -> tuple[str, str]:
     """What the first pass looks for: a key and the sign after it, or a command-line option and the gap after it."""
     names = re.sub(r"\(\?<[!=][^()]*\)", "", "|".join(keys))  # pass one knows no look-behind
-    after = r"(?:\\{0,16}[\"'`]|\\{1,16}u00(?:22|27)|&quot;|&#3[49];|%2[27])?"
+    after = r"(?:\\{0,40}[\"'`]|\\{1,40}u00(?:22|27)|&quot;|&#3[49];|%2[27])?"
     return (
-        rf"(?i)(?:{names}){after}\]?[ \t]{{0,8}}(?:[:=>]|\\{{1,16}}u003[ade]|%3[ad])",
+        rf"(?i)(?:{names}){after}\]?[ \t]{{0,8}}(?:[:=>]|\\{{1,40}}u003[ade]|%3[ad])",
         rf"(?i)-(?:[a-z0-9]{{1,16}}-){{0,3}}(?:{names}){after},?[ \t]",
     )
 
 
-_WORD = re.compile(rb"(?:[^\s\"'`,;&<>()\[\]{}|\\\x00-\x1f\x7f]|\\{1,16}/)+")
-_SHELL_WORD = re.compile(rb"(?:[^\s\"'`;&|<>\\\x00-\x1f\x7f]|\\{1,16}/)+")
+_PLAIN, _SHELL = rb"[^\s\"'`,;&<>()\[\]{}|\\\x00-\x1f\x7f]", rb"[^\s\"'`;&|<>\\\x00-\x1f\x7f]"
+_WORD = re.compile(rb"%b*(?:\\{1,40}/%b*)*" % (_PLAIN, _PLAIN))
+_SHELL_WORD = re.compile(rb"%b*(?:\\{1,40}/%b*)*" % (_SHELL, _SHELL))
 
 
 @lru_cache(maxsize=256)
@@ -63,7 +64,7 @@ def value_at(data: bytes, start: int, stop: int, quote: bytes | None, shell: boo
         line = data.find(b"\n", start, close.start() if close else limit)
         if close and line < 0:
             return start, close.start()
-    word = (_SHELL_WORD if shell else _WORD).match(data, start, limit)
+    word = (_SHELL_WORD if shell else _WORD).match(data, start, min(stop, start + MAX_WORD))
     if not word:
         return start, start
     end = start + len(word[0].rstrip(b".:!?,"))

@@ -12,18 +12,17 @@ import re
 import threading
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
 from itertools import accumulate
 from typing import NamedTuple, TypeAlias
 
 import hyperscan
 
+from detectors import secret_first_pass as first_pass
 from detectors.detector import Detector, finding
-from detectors.errors import RuleError
 from detectors.model import Category, Finding, SecretMatch, Severity, Span, Verdict
 from detectors.secret_checks import unescape, verdict
 from detectors.secret_rules import Examples, SecretRule
-from detectors.secret_values import GIVEN, entropy, hollow, reference, triggers, value_at
+from detectors.secret_values import GIVEN, entropy, hollow, reference, value_at
 
 PLACEHOLDER = re.compile(rb"MASKED~[a-z0-9._-]+~\d+~[0-9a-f]{16}~")
 MAX_CANDIDATES = 10_000  # of pass one, per text; what lies behind them is masked unread
@@ -145,66 +144,27 @@ def _values(rule: SecretRule) -> Spans:
 _KEY_WINDOW = 80  # a key and the sign after it, in bytes
 _CALL = (b"(", b"[")
 _BEGIN = re.compile(rb"-----BEGIN (?:[A-Z0-9]{1,16} ){0,4}PRIVATE KEY(?: BLOCK)?-----")
-_LINE = rb"(?:\\{1,16}[nrt]|\\{1,16}u000[ad]|[\s\"'+,|>#*]|%0[AD]|&#1[03];)"
+_LINE = rb"(?:\\{1,40}[nrt]|\\{1,40}u000[ad]|\\{0,40}[\"']|[\s+,|>#*]|%0[AD]|&#1[03];)"
 _BODY = re.compile(
     _LINE + rb"{0,64}(?:[A-Za-z][A-Za-z-]{2,20}: [^\r\n\\]{1,120}" + _LINE + rb"{1,64}){0,8}[A-Za-z0-9+/=]{16}"
 )
-_END = re.compile(rb"-----END [A-Z0-9 ]{0,64}-----")
+_STOP = re.compile(  # END, or the quote that closes the text the key was cut off in: one no further line follows
+    rb"(?P<end>-----END [A-Z0-9 ]{0,64}-----)|\\{0,40}\"(?![\s+,]{0,64}\\{0,40}[\"']"
+    rb"(?:[A-Za-z0-9+/=]{16}|(?:[A-Za-z0-9+/=]{1,16}(?:\\{1,40}[nr])*\\{0,40}[\"'][\s+,]{0,64}\\{0,40}[\"'])?-----END))"
+)
 
 
 def _armour(rule: SecretRule) -> Spans:
-    """Pass two of armoured private keys: from BEGIN to END, or to the end of the text where END was cut off."""
+    """Pass two of armoured private keys: from BEGIN to END, or as far as the text goes where END was cut off."""
 
     def spans(data: bytes, begin: int, to: int, stop: int) -> Iterator[tuple[int, int]]:
         found = _BEGIN.search(data, max(begin, to - 128), to)
-        if found is None or _BODY.match(data, found.end(), min(stop, to + 2048)) is None:
-            return
-        end = _END.search(data, to, stop)
-        yield found.start(), end.end() if end else stop
+        body = found and _BODY.match(data, found.end(), min(stop, to + 4096))
+        if found and body:
+            close = _STOP.search(data, body.end(), stop)
+            yield found.start(), stop if close is None else close.end() if close["end"] else close.start()
 
     return spans
-
-
-_AHEAD = re.compile(r"\(\?[!=](?:[^()\\]|\\.)*\)$")
-_OPTIONAL = re.compile(r"(?:\[(?:[^\]\\]|\\.)+\]|\\.|[^\\()\[\]{}|?*+])(?:\{0,\d*\}|\?|\*)(\)*)$")
-
-
-def _cut(pattern: str) -> str:
-    """The pattern for pass one: no trailing look-ahead, nothing optional at the end, the last repeat at its least."""
-    cut = _AHEAD.sub("", pattern)
-    while (shorter := _OPTIONAL.sub(r"\1", cut)) != cut:
-        cut = shorter
-    cut = re.sub(r"\{(\d+),\d*\}(\)*)$", r"{\1}\2", cut)
-    return re.sub(r"\+(\)*)$", r"\1", cut)
-
-
-def first_pass(rule: SecretRule) -> tuple[str, ...]:
-    """The Hyperscan patterns that stand for the rule in pass one."""
-    if rule.trigger:
-        return (rule.trigger,)
-    return triggers(rule.keys) if rule.keys else (_cut(rule.pattern),)
-
-
-@lru_cache(maxsize=16)
-def _database(patterns: tuple[tuple[int, str], ...]) -> hyperscan.Database:
-    """Compiled once per set of patterns in a process."""
-    database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
-    database.compile(
-        expressions=[pattern.encode("ascii") for _, pattern in patterns],
-        ids=[number for number, _ in patterns],
-        elements=len(patterns),
-        flags=0,
-    )
-    return database
-
-
-def refused(rule: SecretRule) -> str:
-    """Why pass one cannot use the rule, or nothing."""
-    try:
-        _database(tuple((0, pattern) for pattern in first_pass(rule)))
-    except hyperscan.error as error:
-        return str(error)
-    return ""
 
 
 class Scanner:
@@ -214,19 +174,8 @@ class Scanner:
         self.rules = tuple(rules)
         self._key = key
         self._spans = [_values(r) if r.keys else _armour(r) if r.check == "pem" else _tokens(r) for r in self.rules]
-        self._patterns = tuple((n, p) for n, rule in enumerate(self.rules) for p in first_pass(rule))
+        self._database = first_pass.compiled(self.rules) if self.rules else None
         self._local = threading.local()
-        if self._patterns:
-            self._compile()
-
-    def _compile(self) -> None:
-        try:
-            self._database = _database(self._patterns)
-        except hyperscan.error as error:
-            for rule in self.rules:
-                if reason := refused(rule):
-                    raise RuleError(rule.id, "pattern", f"refused by Hyperscan: {reason}") from error
-            raise RuleError("rules", "$", f"refused by Hyperscan together: {error}") from error
 
     def fingerprint(self, secret: str) -> str:
         """Keyed hash of the secret as it was before any escaping: equal secrets correlate, nothing is looked up."""
@@ -283,7 +232,7 @@ class Scanner:
     def _candidates(self, data: bytes) -> list[int]:
         """Pass one: (end offset, rule number) packed into one int each, ascending."""
         found: list[int] = []
-        if not data or not self._patterns:
+        if not data or self._database is None:
             return found
         add = found.append
 
@@ -297,6 +246,7 @@ class Scanner:
     def _scratch(self) -> hyperscan.Scratch:
         scratch = getattr(self._local, "scratch", None)
         if scratch is None:
+            assert self._database is not None
             scratch = self._local.scratch = self._database.scratch.clone()  # one per thread, never shared
         return scratch
 
@@ -310,9 +260,10 @@ class Scanner:
             rule = self.rules[number]
             begin = max(start, to - rule.window, done.get(number, start))
             if begin < to:
+                done[number] = to  # every start before `to` is judged now, with a whole window ahead of it
                 for one, end in self._spans[number](data, begin, to, stop):
                     found.append(_Range(one, end, rule))
-                    done[number] = end
+                    done[number] = max(to, end)
         if len(candidates) > bound:
             unread = max(start, (candidates[bound] >> 16) - UNSCANNED.window)
             found.append(_Range(unread, stop, UNSCANNED))

@@ -1,0 +1,462 @@
+"""The masker: nothing secret left, nothing else touched, work in proportion to the text; and what it reports."""
+
+from __future__ import annotations
+
+import base64
+import json
+import random
+import threading
+import zlib
+from collections.abc import Iterator
+from hashlib import sha256, sha512
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given, settings, strategies as st
+
+import detectors
+from detectors.errors import RuleError
+from detectors.model import SecretMatch, Severity
+from detectors.secret_checks import verdict
+from detectors.secret_rules import SecretRule, fill, mark, read_secrets
+from detectors.secrets import MAX_CANDIDATES, PLACEHOLDER, UNSCANNED, Hit, Scanner, SecretFindings, match
+from tests.make import span
+
+RULES = read_secrets(sorted((Path(detectors.__file__).parent / "rules" / "secrets").glob("*.yml")))
+SCANNER = Scanner(RULES, b"key of the test")
+BY_ID = {rule.id: rule for rule in RULES}
+BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+
+def token(rule_id: str, seed: int = 1) -> str:
+    """A secret of that rule alone, made from its first example."""
+    text, at = mark(BY_ID[rule_id].examples.match[0], seed)
+    assert at
+    return text[at[0] : at[1]]
+
+
+def base62(number: int) -> str:
+    out = ""
+    for _ in range(6):
+        number, rest = divmod(number, 62)
+        out = BASE62[rest] + out
+    return out
+
+
+# --- quiet
+
+
+def quiet_texts() -> Iterator[tuple[str, str]]:
+    rng = random.Random(7)
+    raw = rng.randbytes
+    hexes = raw(32).hex()
+    yield "uuid", f"request {hexes[:8]}-{hexes[8:12]}-4{hexes[13:16]}-8{hexes[17:20]}-{hexes[20:32]} took 5 ms"
+    yield "git", f"commit {raw(20).hex()}\nparent {raw(20).hex()}\nindex {raw(4).hex()}..{raw(4).hex()} 100644"
+    yield "sha256", f"sha256:{sha256(b'a').hexdigest()} digest={sha512(b'b').hexdigest()}"
+    yield "sri", f'"integrity": "sha512-{base64.b64encode(raw(64)).decode()}"'
+    yield "go.sum", f"example.org/x v1.2.3 h1:{base64.b64encode(raw(32)).decode()}"
+    yield "image", f"data:image/png;base64,{base64.b64encode(raw(30_000)).decode()}"
+    yield "trace", f'"trace_id": "{raw(16).hex()}", "span_id": "{raw(8).hex()}", "tool_call_id": "call_{raw(12).hex()}"'
+    yield "counts", '{"max_tokens": 4096, "token_count": 12, "total_tokens": 123456, "tokens": {"input": 5}}'
+    yield "cursor", f'{{"next_page_token": "{base64.b64encode(raw(40)).decode()}", "csrf_token": "{raw(20).hex()}"}}'
+    yield "names", 'secretKeyRef: {name: db, key: password}\nenv: API_KEY_NAME\ntoken = os.environ["GITHUB_TOKEN"]'
+    yield (
+        "holes",
+        "password=${DB_PASSWORD} token: ${{ secrets.X }} api_key=<your-api-key> secret: {{ vault }} pwd=%PWD%",
+    )
+    yield "fillers", 'password: xxxxxxxx, api_key: "your-api-key-here", token=********, secret: "[REDACTED]"'
+    yield "code", "def login(user: str, password: str = None, token: Optional[Token] = None): return auth.get_token()"
+    yield "form", '"password": "Enter your password", <label for="password">Password:</label> <input type="password">'
+    yield "prompt", "sudo password for root:\nPassword:\nls -la\n"
+    yield "example", "AKIA" + "IOSFODNN7" + "EXAMPLE and wJalrXUtnFEMI/K7MDENG/bPxRfiCY" + "EXAMPLEKEY"
+    yield "public", "ssh-ed25519 " + base64.b64encode(raw(51)).decode() + " me@host\n-----BEGIN CERTIFICATE-----\nMIIB"
+    yield "urls", "see http://localhost:8080/a@b, https://user@host/x, git@github.com:o/r.git, postgres://u:${P}@h/d"
+
+
+@pytest.mark.parametrize(("name", "text"), [pytest.param(*pair, id=pair[0]) for pair in quiet_texts()])
+def test_quiet(name: str, text: str) -> None:
+    """What only resembles a secret is left as it is, plain and inside JSON."""
+    for form in (text, json.dumps({"result": text}), json.dumps(json.dumps({"result": text}))):
+        assert [(h.rule.id, form[h.start : h.end][:8]) for h in SCANNER.find(form)] == []
+
+
+# --- masking
+
+
+SECRETS = st.builds(
+    lambda rule, number, seed: (rule, mark(rule.examples.match[number % len(rule.examples.match)], seed)),
+    st.sampled_from(RULES),
+    st.integers(0, 10),
+    st.integers(0, 10_000),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(SECRETS, st.text(max_size=60), st.text(max_size=60), st.integers(0, 3))
+def test_mask_never_leaves_the_secret(
+    made: tuple[SecretRule, tuple[str, tuple[int, int]]], a: str, b: str, depth: int
+) -> None:
+    """Whatever stands before and after it and however deep it is nested, the secret is gone and JSON still parses."""
+    _, (example, (start, end)) = made
+    secret, text = example[start:end], f"{a}\n{example}\n{b}"
+    for _ in range(depth):
+        secret, text = json.dumps(secret)[1:-1], json.dumps({"k": text})
+    masked, found = SCANNER.mask(text, "k")
+    assert secret not in masked
+    assert found
+    for _ in range(depth):
+        masked = json.loads(masked)["k"]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.one_of(st.text(max_size=40), SECRETS.map(lambda made: made[1][0])), max_size=8))
+def test_masking_twice_is_masking_once(parts: list[str]) -> None:
+    """Masked text holds nothing more to find, and every placeholder survives as it is."""
+    once, _ = SCANNER.mask("\n".join(parts), "x")
+    twice, found = SCANNER.mask(once, "x")
+    assert (twice, found) == (once, ())
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.one_of(st.text(max_size=30), SECRETS.map(lambda made: made[1][0])), max_size=12))
+def test_many_texts_give_what_each_gives_alone(texts: list[str]) -> None:
+    """Joined into one buffer or alone, separators and foreign characters inside or not: the same hits."""
+    alone = {i: hits for i, text in enumerate(texts) if (hits := SCANNER.find(text))}
+    assert SCANNER.mask_many(texts) == alone
+
+
+def test_texts_holding_the_separator_and_foreign_characters() -> None:
+    """Offsets are characters of the text itself."""
+    secret = token("secret.github.pat")
+    texts = ["\0\0a", f"é\0名 {secret} ü {secret}", "", "\ud800 " + secret, secret]
+    found = SCANNER.mask_many(texts)
+    assert {i: [texts[i][h.start : h.end] for h in hits] for i, hits in found.items()} == {
+        1: [secret, secret],
+        3: [secret],
+        4: [secret],
+    }
+
+
+def test_a_secret_does_not_reach_over_two_texts() -> None:
+    """Halves in neighbouring texts are no secret."""
+    secret = token("secret.github.pat")
+    assert SCANNER.mask_many([secret[:20], secret[20:]]) == {}
+
+
+@pytest.mark.parametrize(
+    "before", ["\\n", "\\\\n", "\\t", "\\u000a", "%0A", "\x1b[0m", "\\u001b[1;32m", "\\x1b[0m", "=", "/"]
+)
+def test_left_boundary_knows_escapes(before: str) -> None:
+    """The letter before the token belongs to an escape, not to the token."""
+    secret = token("secret.github.pat")
+    text = f"done{before}{secret} next"
+    assert [text[h.start : h.end] for h in SCANNER.find(text)] == [secret]
+
+
+def test_key_with_end_cut_off_is_masked_to_the_end() -> None:
+    """A truncated key hides everything behind its BEGIN line; inside JSON, up to the end of that string."""
+    body = "-----BEGIN RSA PRIVATE KEY-----\n" + fill("<base64:64>\n<base64:64>\n<base64:10>", 3)
+    masked, found = SCANNER.mask("before " + body, "x")
+    assert PLACEHOLDER.fullmatch(masked.removeprefix("before ").encode())
+    assert len(found) == 1
+    masked = SCANNER.mask(json.dumps({"a": body, "b": "seen"}), "x")[0]
+    assert json.loads(masked)["b"] == "seen"
+    assert body[40:60] not in masked
+
+
+def test_key_written_as_several_string_literals() -> None:
+    """Lines in quotes of their own, as source code has them, are one key."""
+    lines = fill("<base64:64>\n<base64:64>\n<base64:20>", 4).split("\n")
+    source = "\n".join(
+        f'    "{line}\\n"' for line in ["-----BEGIN EC PRIVATE KEY-----", *lines, "-----END EC PRIVATE KEY-----"]
+    )
+    masked, found = SCANNER.mask(source, "x")
+    assert [m.rule_id for m in found] == ["secret.private_key.pem"]
+    assert not any(line in masked for line in lines)
+
+
+def test_fingerprint_is_the_same_at_every_depth() -> None:
+    """One key, raw, in JSON and in JSON inside JSON, is one fingerprint; another deployment's key gives another."""
+    key = "-----BEGIN PRIVATE KEY-----\n" + fill("<base64:64>\n<base64:64>\n", 5) + "-----END PRIVATE KEY-----"
+    texts = [key, json.dumps(key), json.dumps(json.dumps(key))]
+    prints = {SCANNER.find(text)[0].fingerprint for text in texts}
+    assert prints == {SCANNER.fingerprint(key)}
+    assert Scanner(RULES, b"another key").fingerprint(key) not in prints
+
+
+def test_vendor_rule_wins_over_key_name() -> None:
+    """`password=ghp_...` is a GitHub token, and what else the value held is masked too."""
+    secret = token("secret.github.pat")
+    text = f'password="prefix~{secret}"'
+    assert [(h.rule.id, text[h.start : h.end]) for h in SCANNER.find(text)] == [
+        ("secret.generic.password", "prefix~"),
+        ("secret.github.pat", secret),
+    ]
+
+
+def test_threads_share_a_scanner() -> None:
+    """Each thread scans with a scratch of its own."""
+    secret = token("secret.github.pat")
+    texts, wrong = [f"{i} {secret}" for i in range(200)], []
+
+    def work() -> None:
+        for _ in range(20):
+            if len(SCANNER.mask_many(texts)) != 200:
+                wrong.append(1)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+# --- bounds
+
+
+HOSTILE = {
+    "prefix": "ghp_",
+    "jwt": "eyJeyJ.eyJaaaaaaaaaaa",
+    "jwt-long": "eyJ" * 300 + ".eyJaaaaaaaaaaa",
+    "begin": "-----BEGIN PRIVATE KEY-----\n",
+    "begin-body": '-----BEGIN PRIVATE KEY-----\nAAAAAAAAAAAAAAAAAAAA"',
+    "putty": "PuTTY-User-Key-File-2: ",
+    "password": 'password="',
+    "password-run": "password=",
+    "escapes": '\\\\\\\\\\\\\\\\"password\\\\\\\\\\"',
+    "url": "postgres://a:bcd",
+    "url-at": "a://b:cdefg@",
+    "curl": "curl -u a:",
+    "dsn": "server=a;password=",
+    "bearer": "bearer aaaaaaaaaaaaaaaaaaaa",
+    "openai": "sk-T3BlbkFJaaaaaaaaaaaaaaaaaaaaaaaa",
+    "cask": "A" * 70 + "JQQJ9",
+    "placeholder": "MASKED~a~1~0123456789abcdef~",
+}
+
+
+class Counted:
+    """A scanner that counts the second pass: how often it is asked and how many bytes it may look at."""
+
+    def __init__(self) -> None:
+        self.scanner = Scanner(RULES, b"k")
+        self.calls = self.bytes = 0
+        self.scanner._spans = [
+            self.counting(rule, spans) for rule, spans in zip(RULES, self.scanner._spans, strict=True)
+        ]
+
+    def counting(self, rule: SecretRule, spans: object) -> object:
+        def counted(data: bytes, begin: int, to: int, stop: int) -> Iterator[tuple[int, int]]:
+            self.calls += 1
+            self.bytes += min(stop, to + rule.window) - begin
+            return spans(data, begin, to, stop)  # type: ignore[operator]  # a closure over the rule
+
+        return counted
+
+    def work(self, text: str) -> tuple[int, int]:
+        self.calls = self.bytes = 0
+        self.scanner.find(text)
+        return self.calls, self.bytes
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_work_grows_with_the_text(name: str) -> None:
+    """Four times the hostile text is at most about four times the work of pass two, and the calls are bounded."""
+    unit, counted = HOSTILE[name], Counted()
+    small, large = 60_000, 240_000
+    calls_small, bytes_small = counted.work(unit * (small // len(unit)))
+    calls_large, bytes_large = counted.work(unit * (large // len(unit)))
+    assert calls_large <= max(MAX_CANDIDATES, 240_000 // 64)
+    assert calls_large <= 4.4 * calls_small + 16
+    assert bytes_large <= 4.4 * bytes_small + 16 * 1024
+
+
+def test_too_dense_a_text_is_masked_unread() -> None:
+    """Past the bound nothing stays raw: the rest becomes one placeholder."""
+    secret = token("secret.github.pat")
+    text = "token=abc " * (MAX_CANDIDATES + 50) + secret
+    masked, found = SCANNER.mask(text, "x")
+    assert secret not in masked
+    assert found[-1].rule_id == UNSCANNED.id
+    assert len(masked) > len("token=abc ") * (MAX_CANDIDATES - 200)
+
+
+# --- verdicts
+
+
+def test_github_checksum() -> None:
+    """CRC-32 of the body in base62 closes a classic token."""
+    body = fill("<alnum:30>", 1)
+    good = "ghp_" + body + base62(zlib.crc32(body.encode()))
+    bad = "ghp_" + body + base62(zlib.crc32(body.encode()) ^ 1)
+    assert [SCANNER.find(text)[0].verdict for text in (good, bad)] == ["valid", "invalid"]
+
+
+def test_checksums() -> None:
+    """Every checksum is recomputed here from its published definition and recognised; one bit off is not."""
+    made: list[tuple[str, str]] = []
+    body = fill("<alnum:22>_<alnum:43>", 2)
+    start = "github_pat_" + body
+    tail = base64.b32encode(sha256((start + "A")[:77].encode()).digest())[:8].decode()
+    made.append(("github_fine", (start + "A")[:77] + tail + "ABCDEFGH"))
+    body = fill("<alnum:40>", 3)
+    made.append(("crc_body_hex", f"cfut_{body}{zlib.crc32(body.encode()):08x}"))
+    start = "ATATT3xFfGF0" + fill("<alnum:170>=", 4)
+    made.append(("crc_whole_hex", f"{start}{zlib.crc32(start.encode()):08X}"))
+    start = "glsa_" + fill("<alnum:32>", 5)
+    made.append(("grafana", start + "_" + zlib.crc32(start.encode()).to_bytes(4, "little").hex()))
+    body = fill("<alnum:54>", 6)
+    made.append(
+        ("confluent", "cflt" + body + base64.b64encode(zlib.crc32(body.encode()).to_bytes(4, "little")).decode()[:6])
+    )
+    start = "glpat-" + fill("<alnum:40>", 7) + ".01.1i"
+    number, tail = zlib.crc32(start.encode()), ""
+    for _ in range(7):
+        number, rest = divmod(number, 36)
+        tail = "0123456789abcdefghijklmnopqrstuvwxyz"[rest] + tail
+    made.append(("gitlab_routable", start + tail))
+    for check, good in made:
+        other = "b" if good[10] != "b" else "c"
+        assert verdict(check, good.encode()) == "valid", check
+        place = 15 if check != "github_fine" else 30
+        assert verdict(check, (good[:place] + other + good[place + 1 :]).encode()) in (
+            "invalid",
+            "valid" if good[place] == other else "invalid",
+        )
+
+
+def test_structure() -> None:
+    """A JWT's header names its algorithm; a PEM body is DER of its own length; Basic decodes to user:password."""
+    part = lambda value: base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")  # noqa: E731 # local
+    jwt = f"{part({'alg': 'HS256'})}.{part({'sub': 'someone'})}.{fill('<b64url:43>', 1)}"
+    assert verdict("jwt", jwt.encode()) == "valid"
+    assert verdict("jwt", b"eyJhbGciOi" + b"x" * 20 + b"." + jwt.split(".", 1)[1].encode()) == "invalid"
+    der = b"\x30\x82\x01\x00" + random.Random(1).randbytes(256)
+    armour = lambda raw: f"-----BEGIN PRIVATE KEY-----\n{base64.encodebytes(raw).decode()}-----END PRIVATE KEY-----"  # noqa: E731
+    assert verdict("pem", armour(der).encode()) == "valid"
+    assert verdict("pem", json.dumps(json.dumps(armour(der))).encode()[3:-3]) == "valid"
+    assert verdict("pem", armour(der[:-1]).encode()) == "invalid"
+    assert verdict("basic", base64.b64encode(b"me:secret")) == "valid"
+    assert verdict("basic", base64.b64encode(b"nobody")) == "invalid"
+
+
+def test_invalid_is_kept() -> None:
+    """A token with a wrong checksum is masked all the same."""
+    text = "ghp_" + fill("<alnum:30>", 9) + "0aaaaa"
+    hit = SCANNER.find(text)[0]
+    assert (hit.verdict, hit.rule.id) == ("invalid", "secret.github.pat")
+
+
+# --- findings
+
+
+def observed(*matches: SecretMatch) -> list[tuple[str, Severity, str]]:
+    found = SecretFindings(RULES).observe(span(secrets=matches), None)
+    return [(f.rule_id, f.severity, f.confidence) for f in found]
+
+
+def made(
+    rule_id: str, surface: str = "arguments", *, fingerprint: str = "0" * 16, verdict: str = "unchecked"
+) -> SecretMatch:
+    hit = Hit(0, 40, BY_ID[rule_id], verdict, fingerprint)  # type: ignore[arg-type]  # the three words
+    return match(hit, "gen_ai.tool.call.arguments", surface)
+
+
+def test_finding_says_what_where_and_nothing_secret() -> None:
+    """One finding per distinct secret of a rule, with what a responder needs."""
+    pat = made("secret.github.pat", verdict="valid")
+    found = list(
+        SecretFindings(RULES).observe(span(secrets=(pat, pat, msgspec.structs.replace(pat, where="other"))), None)
+    )
+    assert len(found) == 1
+    assert (found[0].severity, found[0].confidence, found[0].category, found[0].key) == (
+        Severity.HIGH,
+        "confirmed",
+        4,
+        "0" * 16,
+    )
+    assert found[0].evidence["issuer"] == "GitHub"
+    assert found[0].evidence["surface"] == "arguments"
+    assert found[0].evidence["length"] == "40"
+    assert "LLM02:2026" in found[0].standards
+
+
+def test_severity_follows_verdict_and_surface() -> None:
+    """A bad checksum is low; a user's own paste is one step lower than what an agent fetched or sent."""
+    assert observed(made("secret.github.pat", "result")) == [("secret.github.pat", Severity.HIGH, "suspected")]
+    assert observed(made("secret.github.pat", "prompt")) == [("secret.github.pat", Severity.MEDIUM, "suspected")]
+    assert observed(made("secret.github.pat", verdict="invalid")) == [("secret.github.pat", Severity.LOW, "suspected")]
+    assert observed(made("secret.generic.password", "arguments"))[0][1] == Severity.MEDIUM
+    assert observed(made("secret.generic.password", "result"))[0][1] == Severity.LOW
+
+
+def test_same_secret_seen_twice_counts_at_its_worst() -> None:
+    """Seen in the prompt and in an argument, the argument decides."""
+    both = (made("secret.github.pat", "prompt"), made("secret.github.pat", "arguments"))
+    assert observed(*both) == observed(*both[::-1]) == [("secret.github.pat", Severity.HIGH, "suspected")]
+
+
+def test_rule_no_longer_loaded_is_still_reported() -> None:
+    """History masked under other rules is not silent."""
+    gone = msgspec.structs.replace(made("secret.github.pat"), rule_id="secret.old.rule")
+    assert observed(gone) == [("secret.old.rule", Severity.HIGH, "suspected")]
+
+
+# --- rule files
+
+GOOD = """
+- id: secret.test.token
+  title: A token
+  severity: high
+  pattern: '(tt_[a-z]{8})'
+  issuer: nobody
+  rotation: third_party
+  static: true
+  standards: [ASI03]
+  description: d
+  blind_spots: b
+  runbook: r
+  examples: {match: ['«tt_<lower:8>»'], no_match: ['tt_']}
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "path"),
+    [
+        (("severity: high", "severity: awful"), "$[0].severity"),
+        (("  title: A token\n", ""), "$[0]"),
+        (("runbook: r", "runbook: r\n  colour: red"), "$[0]"),
+        (("(tt_[a-z]{8})", "tt_[a-z]{8}"), "$[0].pattern"),
+        (("(tt_[a-z]{8})", "(tt_[a-z]{8}"), "$[0].pattern"),
+        (("secret.test.token", "Secret Token"), "$[0].id"),
+        (("runbook: r", "runbook: r\n  check: crc_of_moon"), "$[0].check"),
+        (("no_match: ['tt_']", "no_match: []"), "$[0].examples"),
+        (("runbook: r", "runbook: r\n  keys: ['API_KEY']"), "$[0].keys"),
+        (("(tt_[a-z]{8})", r"(tt_)(?=x)\1"), "$[0].pattern"),
+    ],
+)
+def test_rule_file_errors_name_file_and_key(tmp_path: Path, change: tuple[str, str], path: str) -> None:
+    """Each mistake is refused with the file and the key path."""
+    file = tmp_path / "test.yml"
+    file.write_text(GOOD)
+    assert [rule.id for rule in read_secrets([file])] == ["secret.test.token"]
+    file.write_text(GOOD.replace(*change))
+    with pytest.raises(RuleError) as error:
+        read_secrets([file])
+    assert (error.value.file, error.value.path) == (str(file), path)
+
+
+def test_duplicate_id_is_refused(tmp_path: Path) -> None:
+    """One id, one rule, over all files."""
+    for name in ("a.yml", "b.yml"):
+        (tmp_path / name).write_text(GOOD)
+    with pytest.raises(RuleError, match="already defined"):
+        read_secrets(sorted(tmp_path.glob("*.yml")))
+
+
+def test_fill_is_a_function_of_its_seed() -> None:
+    """Equal seed, equal text; another seed, another text; marks are gone."""
+    assert fill("«x_<alnum:20>»", 1) == fill("«x_<alnum:20>»", 1) != fill("«x_<alnum:20>»", 2)
+    assert "«" not in fill("«x_<alnum:20>»", 1)
