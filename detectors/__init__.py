@@ -8,6 +8,15 @@ if TYPE_CHECKING:
     from detectors.detector import Detector
     from detectors.rule import RuleSet
 
+IDS = (  # every detector there is, for those who only need its name
+    "secrets",
+    "behaviour.rules",
+    "correlation.rules",
+    "correlation.secret_sent",
+    "egress.destination",
+    "anomaly.tool_burst",
+)
+
 
 def load(rules: RuleSet) -> list[Detector[Any, Any]]:
     """Every detector this set of rules switches on; imported when asked for, since some parts are slow to import."""
@@ -21,12 +30,13 @@ def load(rules: RuleSet) -> list[Detector[Any, Any]]:
     matcher = Matcher(rules.behaviour)
     severities = {name: level for name, change in rules.overrides.items() if (level := change.level) is not None}
     burst = rules.overrides.get(ToolBurst.id, Override())
+    tuned: dict[str, Any] = {"threshold": burst.threshold, "severity": burst.level}
     every: list[Detector[Any, Any]] = [
         SecretFindings(rules.secrets),
         BehaviourRules(matcher),
         Correlations(matcher, rules.correlation),
         SecretSent(rules.destinations),
         EgressAllowList(rules.destinations, severities=severities),
-        ToolBurst() if burst.threshold is None else ToolBurst(threshold=burst.threshold),
+        ToolBurst(**{name: value for name, value in tuned.items() if value is not None}),
     ]
     return [detector for detector in every if rules.overrides.get(detector.id, Override()).enabled]

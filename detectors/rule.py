@@ -21,10 +21,10 @@ from sigma.exceptions import SigmaError
 from sigma.rule import SigmaDetection, SigmaDetections, SigmaRule
 from sigma.rule.base import SigmaYAMLLoader
 
-from detectors import standards
+from detectors import IDS, standards
 from detectors.behaviour import MATCHED, VIRTUAL, Matcher, SpanRule
 from detectors.correlation import CorrelationRule, Kind
-from detectors.egress import Destinations, EgressFile
+from detectors.egress import RANK, Destinations, EgressFile
 from detectors.errors import RuleError, RuleErrors
 from detectors.model import Category, Confidence, Severity, Span
 from detectors.secret_rules import SecretRule, read_secrets
@@ -146,6 +146,8 @@ class _Reading:
         for name, count in Counter(known).items():
             if count > 1:
                 self._wrong("rules", name, "defined more than once")
+        for name in sorted(set(changes) - {*known, *IDS, *(f"egress.{reach}" for reach in RANK)}):
+            self._wrong(overrides or "overrides", name, "no rule or detector has this name")
         behaviour = tuple(self._overlaid(spans, changes))
         self._scannable(behaviour)
         if self.errors:
