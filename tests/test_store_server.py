@@ -101,6 +101,8 @@ def test_a_wrong_password_is_a_settings_error(tmp_path: Path) -> None:
         connect(server.settings(), tmp_path).close()
         with pytest.raises(SettingsError, match="refused user or password"):
             connect(server.settings(password="wrong"), tmp_path)
+        with pytest.raises(SinkRejected, match="refused user or password"):
+            ClickHouseSink(server.settings(password="wrong"), tmp_path).write(block(0, 0))
     finally:
         server.stop()
 

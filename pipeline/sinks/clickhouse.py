@@ -39,8 +39,12 @@ UNAVAILABLE = frozenset(
         159,  # TIMEOUT_EXCEEDED
         160,  # TOO_SLOW
         164,  # READONLY
+        173,  # CANNOT_ALLOCATE_MEMORY
         198,  # DNS_ERROR
+        201,  # QUOTA_EXCEEDED
         202,  # TOO_MANY_SIMULTANEOUS_QUERIES
+        203,  # NO_FREE_CONNECTION
+        204,  # CANNOT_FSYNC
         209,  # SOCKET_TIMEOUT
         210,  # NETWORK_ERROR
         225,  # NO_ZOOKEEPER
@@ -52,12 +56,16 @@ UNAVAILABLE = frozenset(
         279,  # ALL_CONNECTION_TRIES_FAILED
         285,  # TOO_FEW_LIVE_REPLICAS
         286,  # UNSATISFIED_QUORUM_FOR_PREVIOUS_WRITE
-        287,  # UNKNOWN_FORMAT_VERSION of a replica in upgrade
         319,  # UNKNOWN_STATUS_OF_INSERT: the token makes the second try safe
         394,  # QUERY_WAS_CANCELLED
         439,  # CANNOT_SCHEDULE_TASK
         473,  # DEADLOCK_AVOIDED
+        499,  # S3_ERROR: storage behind the server
+        574,  # DISTRIBUTED_TOO_MANY_PENDING_BYTES
         692,  # TOO_MANY_MUTATIONS
+        733,  # TABLE_IS_BEING_RESTARTED
+        735,  # QUERY_WAS_CANCELLED_BY_CLIENT
+        745,  # SERVER_OVERLOADED
         999,  # KEEPER_EXCEPTION
     }
 )
@@ -214,6 +222,12 @@ class ClickHouseSink:
     def close(self) -> None:
         self._clients.close()
 
+    def _client(self) -> Any:
+        try:
+            return self._clients.mine()
+        except SettingsError as error:  # a password changed under a running worker: stop, and say why
+            raise SinkRejected(str(error)) from None
+
     def _begin(self, token: str, at_ns: int | None = None) -> int:
         """When a block was first planned. Written again it gets the same time, so the same rows and partitions."""
         with self._lock:
@@ -225,7 +239,7 @@ class ClickHouseSink:
 
     def _insert(self, made: Rows, token: str) -> None:
         try:
-            self._clients.mine().insert(
+            self._client().insert(
                 f"{self._database}.{made.table}",
                 made.columns,
                 column_names=made.names,
