@@ -206,7 +206,7 @@ class ClickHouseSink:
         )
         try:
             found = (
-                self._clients.mine()
+                self._client()
                 .query(query, parameters={"topic": topic, "partition": partition, "first": from_offset})
                 .result_rows
             )
