@@ -26,7 +26,7 @@ log = structlog.get_logger()
 
 TOPIC, PARTITION = "spans", 0
 READ_BYTES = 2 * 2**20  # compressed entries read from the file at once
-WARM_BATCHES = 8  # steps' worth of decoded spans kept for a worker that is behind
+WARM_BATCHES = 4  # steps' worth of decoded spans kept for a worker that is behind
 TICK_SECONDS = 10.0
 POLL_SECONDS = 0.25
 MAX_PAUSE = 5.0
@@ -91,7 +91,7 @@ class Drain:
         self._pace, self._metrics, self._on_failure = pace, metrics, on_failure
         self._next = worker.next_offset
         self._stop = threading.Event()
-        self._drain_until = 0.0
+        self._drain_until = self._taken = 0.0
         self._saved = self._ticked = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
         metrics.log_bytes.set_function(lambda: entries.held_bytes)
@@ -135,16 +135,17 @@ class Drain:
         return self._log.end < self._next or time.monotonic() >= self._drain_until
 
     def _take(self) -> list[Record]:
-        """The next records: as many as make a batch, or what came within the batch's time."""
+        """The next records: a full batch, or what came within a batch's time since the last one; at once after a rest."""
         if not self._log.wait(self._next, POLL_SECONDS if not self._stop.is_set() else 0.0):
             return []
-        deadline = time.monotonic() + self._pace.batch_seconds
+        deadline = self._taken + self._pace.batch_seconds
         end = self._log.end
         while self._intake.warm_spans < self._pace.batch_spans and not self._stop.is_set():
             left = deadline - time.monotonic()
             if left <= 0 or not self._log.wait(end + 1, left):
                 break
             end = self._log.end
+        self._taken = time.monotonic()
         records: list[Record] = []
         spans = 0
         while spans < self._pace.batch_spans and self._next <= self._log.end:
