@@ -156,6 +156,8 @@ def _remember(track: Track, place: int, hit: Hit, rule: CorrelationRule, waterma
 
 def _chains(rule: CorrelationRule, track: Track) -> Iterator[list[Hit]]:
     """Every complete chain, deciding span last; at most one per deciding span."""
+    if rule.kind in ("temporal_ordered", "temporal") and not all(track.steps):
+        return
     if rule.kind == "temporal_ordered":
         for last in track.steps[-1]:
             chain = [last]
