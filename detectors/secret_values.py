@@ -102,6 +102,8 @@ _PROSE = re.compile(
     rb"use|used|for|not|of|must|may|when|if|characters?|field)\b"
 )
 _IDENTIFIER = re.compile(rb"[A-Za-z_][A-Za-z_]*(?:[.:\->]+[A-Za-z_]\w*)*")
+_NAME = re.compile(rb"[A-Z]+(?:_[A-Z]+)+")
+_SNAKE = re.compile(rb"[a-z]+\d?(?:_[a-z]+\d?)+")
 _NUMBER = re.compile(rb"[-+]?[\d_.,]+(?:[eE][-+]?\d+)?[KMGkmgs%]?")
 
 
@@ -119,13 +121,13 @@ def reference(value: bytes, quoted: bool, shell: bool) -> bool:
     lower = bare.lower()
     if not bare or lower in _WORDS or _REFERENCE.match(bare) or _HOLLOW.search(bare):
         return True
-    if b"${" in bare or b"{{" in bare or b"$(" in bare or len(set(bare)) <= 2:
+    if b"${" in bare or b"{{" in bare or b"$(" in bare or len(set(bare)) <= 2 or _NAME.fullmatch(bare):
         return True
     if quoted:
         return b" " in bare and (_PROSE.search(bare) is not None or bare.count(b" ") > 6)
     if _NUMBER.fullmatch(bare):
         return True
-    return not shell and _IDENTIFIER.fullmatch(bare) is not None
+    return not shell and (_IDENTIFIER.fullmatch(bare) or _SNAKE.fullmatch(bare)) is not None
 
 
 def entropy(secret: bytes) -> float:

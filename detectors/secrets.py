@@ -149,8 +149,8 @@ _BODY = re.compile(
     _LINE + rb"{0,64}(?:[A-Za-z][A-Za-z-]{2,20}: [^\r\n\\]{1,120}" + _LINE + rb"{1,64}){0,8}[A-Za-z0-9+/=]{16}"
 )
 _STOP = re.compile(  # END, or the quote that closes the text the key was cut off in: one no further line follows
-    rb"(?P<end>-----END [A-Z0-9 ]{0,64}-----)|\\{0,40}\"(?![\s+,]{0,64}\\{0,40}[\"']"
-    rb"(?:[A-Za-z0-9+/=]{16}|(?:[A-Za-z0-9+/=]{1,16}(?:\\{1,40}[nr])*\\{0,40}[\"'][\s+,]{0,64}\\{0,40}[\"'])?-----END))"
+    rb"(?P<end>-----END [A-Z0-9 ]{0,64}-----)|\\{0,40}\"(?!(?:[\s+,]{0,64}\\{0,40}[\"'])?"
+    rb"(?:[A-Za-z0-9+/=]{24}|(?:[A-Za-z0-9+/=]{1,24}(?:\\{1,40}[nr])*\\{0,40}[\"'][\s+,]{0,64}\\{0,40}[\"'])?-----END))"
 )
 
 
@@ -354,6 +354,9 @@ class SecretFindings(Detector[Span, None]):
 
     def __init__(self, rules: Sequence[SecretRule]) -> None:
         self._rules = {rule.id: rule for rule in (*rules, UNSCANNED)}
+
+    def select(self, events: Sequence[Span]) -> list[int]:
+        return [i for i, event in enumerate(events) if event.secrets]
 
     def observe(self, event: Span, state: None) -> Iterator[Finding]:
         seen: set[tuple[str, str]] = set()
