@@ -135,7 +135,7 @@ class Drain:
         return self._log.end < self._next or time.monotonic() >= self._drain_until
 
     def _take(self) -> list[Record]:
-        """The next records: a full batch, or what came within a batch's time since the last one; at once after a rest."""
+        """The next records: a full batch, or what came within its time since the last; at once after a rest."""
         if not self._log.wait(self._next, POLL_SECONDS if not self._stop.is_set() else 0.0):
             return []
         deadline = self._taken + self._pace.batch_seconds
