@@ -96,10 +96,11 @@ class Deployment:
         self._client = connect(clickhouse, folder)
         migrate.migrate(self._client, clickhouse)
 
-    def start(self, command: str = "worker") -> Process:
+    def start(self, command: str = "worker", **changes: Any) -> Process:
         """One more process; each has a folder of its own, as each has a machine of its own."""
         place = self.folder / f"process-{len(self.processes)}"
-        process = Process(command, self.settings.model_copy(update={"data_dir": place}), place.with_suffix(".log"))
+        settings = self.settings.model_copy(update={"data_dir": place, **changes})
+        process = Process(command, settings, place.with_suffix(".log"))
         self.processes.append(process)
         return process
 
