@@ -125,6 +125,11 @@ def _values(rule: SecretRule) -> Spans:
             option = prefix.startswith(b"-") or name[0].startswith(b"-")
             if (given["gap"] and not option) or _OTHER_TOKENS.search(prefix):
                 continue
+            if given["gap"] and b"," in given["gap"] and not given["argument"]:  # ("--password", variable)
+                continue
+            opened = at - len(prefix)
+            if data[max(0, opened - 2) : opened] == b"${" and data[end : end + 2] != b":-":  # ${PASSWORD:?reason}
+                continue
             quote = given["quote"] or given["argument"]
             tight = data[at:end].isupper() and given[0][-1:] in b"=>"
             first, last = value_at(data, given.end(), stop, quote, not quote and (tight or option))

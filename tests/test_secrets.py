@@ -66,6 +66,11 @@ def quiet_texts() -> Iterator[tuple[str, str]]:
         "holes",
         "password=${DB_PASSWORD} token: ${{ secrets.X }} api_key=<your-api-key> secret: {{ vault }} pwd=%PWD%",
     )
+    yield (
+        "shell",
+        "A: ${DB_PASSWORD:?set it in .env}\nB: ${DB_PASSWORD:+yes}\nparser.add_argument('--password', default=x)",
+    )
+    yield "constant", 'client_secret="HMAC_SECRET"\nsecret_key = s3_connection\npassword = getpass.getpass("IMAP")'
     yield "fillers", 'password: xxxxxxxx, api_key: "your-api-key-here", token=********, secret: "[REDACTED]"'
     yield "code", "def login(user: str, password: str = None, token: Optional[Token] = None): return auth.get_token()"
     yield "form", '"password": "Enter your password", <label for="password">Password:</label> <input type="password">'
