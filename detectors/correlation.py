@@ -69,13 +69,15 @@ class Tracks(msgspec.Struct, array_like=True):
 
     tracks: dict[str, Track] = {}
     watermark_ns: int = 0
+    allowed: dict[str, None] = {}  # calls a human allowed
 
 
 class Correlations(Detector[Span, Tracks]):
     """Sigma correlations over the spans of one session.
 
     Blind spots: steps in different sessions; a step that arrives more than five minutes of event time late may be
-    missed; per rule and step the newest 64 hits are remembered; a call that was denied is no step.
+    missed; per rule and step the newest 64 hits are remembered; a call that was denied is no step, nor is one that a
+    human had allowed where the step's rule says so (`approved`).
     """
 
     id = "correlation.rules"
@@ -94,14 +96,23 @@ class Correlations(Detector[Span, Tracks]):
 
     def select(self, events: Sequence[Span]) -> Iterable[int]:
         matched = self._matcher.prepare(events)
-        return sorted(i for i, rules in matched.items() if any(rule.id in self._by_step for rule in rules))
+        steps = {i for i, rules in matched.items() if any(rule.id in self._by_step for rule in rules)}
+        return [i for i, span in enumerate(events) if i in steps or span.kind == "approval"]
 
     def observe(self, event: Span, state: Tracks) -> Iterator[Finding]:
+        decision, source, _ = approval(event)
+        by_human = (decision, source) == ("allow", "human")
+        if event.kind == "approval":
+            if by_human and event.call_id:
+                _tell(state.allowed, event.call_id)
+            return
+        if decision == "deny":
+            return
         touched: dict[str, tuple[CorrelationRule, Track]] = {}
         for matched in self._matcher.of(event):
+            if matched.approved is not None and (by_human or event.call_id in state.allowed):
+                continue
             for rule, place in self._by_step.get(matched.id, ()):
-                if event.kind == "approval" or approval(event)[0] == "deny":
-                    continue
                 key, track = self._track(rule, event, state)
                 hit = _hit(event, rule.field)
                 if _remember(track, place, hit, rule, state.watermark_ns):
@@ -112,9 +123,7 @@ class Correlations(Detector[Span, Tracks]):
                 deciding = chain[-1]
                 if deciding.subject in track.told:
                     continue
-                track.told[deciding.subject] = None
-                if len(track.told) > MAX_TOLD:
-                    del track.told[next(iter(track.told))]
+                _tell(track.told, deciding.subject)
                 yield _report(self, rule, event, chain)
 
     def _track(self, rule: CorrelationRule, event: Span, state: Tracks) -> tuple[str, Track]:
@@ -138,6 +147,12 @@ def _hit(span: Span, field: str = "") -> Hit:
         (what.get("what") or what.get("tool") or span.name)[:MAX_NOTE],
         span.text(field)[:200] if field else what.get("host", ""),
     )
+
+
+def _tell(known: dict[str, None], one: str) -> None:
+    known[one] = None
+    if len(known) > MAX_TOLD:
+        del known[next(iter(known))]
 
 
 def _remember(track: Track, place: int, hit: Hit, rule: CorrelationRule, watermark_ns: int) -> bool:
@@ -275,9 +290,7 @@ class SecretSent(Detector[Span, Leaving]):
             told = f"{mark}/{sent.subject}"
             if read is None or sent.time_ns - read.time_ns > self._within_ns or told in state.told:
                 continue
-            state.told[told] = None
-            if len(state.told) > MAX_TOLD:
-                del state.told[next(iter(state.told))]
+            _tell(state.told, told)
             about = msgspec.structs.replace(event, start_ns=sent.time_ns, trace_id=sent.trace_id, span_id=sent.span_id)
             yield finding(
                 self,
