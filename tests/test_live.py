@@ -107,9 +107,8 @@ def test_the_collectors_topics_become_masked_spans(live: Deployment) -> None:
         (["secret.test.token"],)
     ]
     assert secret.encode() not in b"".join(value for _, _, value in asyncio.run(read(names, names.topic_spans)))
-    assert live.rows(
-        "SELECT count() FROM {db}.spans WHERE Raw LIKE '%' || {s:String} || '%'".replace("{s:String}", repr(secret))
-    ) == [(0,)]
+    raw = [row[0] for row in live.rows("SELECT Raw FROM {db}.spans")]
+    assert not any(secret in text for text in raw)
 
 
 def test_what_cannot_be_read_becomes_a_dead_letter_with_reason_and_origin(live: Deployment) -> None:
