@@ -24,6 +24,8 @@ def decide(dialect: Dialect, aside: Mapping[str, Any], fields: dict[str, Scalar]
         source = approval.source or approval.sources.get(said, "unknown")
     if not verdict and "deferral" in aside:
         verdict, source = "ask", "policy"
+    if not verdict and aside.get("guardrail") == "true":
+        verdict, source = "deny", "policy"
     if verdict:
         fields["approval.decision"] = verdict
         fields["approval.source"] = source or "unknown"

@@ -12,6 +12,7 @@ from pipeline.dialect import Dialect, Dialects
 from pipeline.targets import Names
 
 CLIENT, SERVER = 3, 2
+_JSON = frozenset(("{", "["))
 _DETAILS = frozenset(("command.line", "url", "db.statement"))
 
 
@@ -31,7 +32,7 @@ class Calls:
         span_kind: int,
         service: str,
         fields: dict[str, Scalar],
-        aside: Mapping[str, Any],
+        aside: dict[str, Any],
     ) -> str:
         """A tool call: its command, path, URL and hosts; returns the class of its tool."""
         tool: Any = fields.get("tool.name", "")
@@ -41,14 +42,17 @@ class Calls:
             tool_kind = "file_read" if operation == "read" else "file_write"
         text: Any = fields.get("arguments", "")
         opened = targets.open_json(text) if text else None
+        if opened is None and text[:1] in _JSON:
+            aside["truncated"] = True
+        objects = targets.levels(opened)
         if tool_kind == "command" or "command.args" in aside:
-            self._command(tool_kind, opened, text, fields, aside)
+            self._command(tool_kind, opened, objects, text, fields, aside)
         elif text and "path" not in fields:
-            self._path(opened, text, fields)
-        if tool_kind == "db_query" and (statement := targets.argument(opened, self._statements)):
+            self._path(opened, objects, text, fields)
+        if tool_kind == "db_query" and (statement := targets.argument(objects, self._statements)):
             fields.setdefault("db.statement", statement)
-        if opened is not None and "url" not in fields:
-            url = targets.argument(opened, self._urls)
+        if objects and ("//" in text or "\\/" in text) and "url" not in fields:
+            url = targets.argument(objects, self._urls)
             if "://" in url:
                 fields["url"] = url
         if "url" in fields or "command.line" in fields or tool_kind == "http_egress":
@@ -88,12 +92,18 @@ class Calls:
         return True
 
     def _command(
-        self, tool_kind: str, opened: Any, text: str, fields: dict[str, Scalar], aside: Mapping[str, Any]
+        self,
+        tool_kind: str,
+        opened: Any,
+        objects: list[dict[str, Any]],
+        text: str,
+        fields: dict[str, Scalar],
+        aside: Mapping[str, Any],
     ) -> None:
         """The command line, the longest of what the dialect named and what the arguments hold."""
         line = ""
         if tool_kind == "command":
-            line = targets.argument(opened, self._commands)
+            line = targets.argument(objects, self._commands)
             if not line and opened is None and text:
                 line = targets.cut_argument(text, self._commands.ordered)
                 line = line or ("" if text.lstrip().startswith("{") else text)
@@ -104,8 +114,8 @@ class Calls:
         if len(line) > len(str(fields.get("command.line", ""))):
             fields["command.line"] = line
 
-    def _path(self, opened: Any, text: str, fields: dict[str, Scalar]) -> None:
-        path = targets.argument(opened, self._paths) or targets.patched_path(text)
+    def _path(self, opened: Any, objects: list[dict[str, Any]], text: str, fields: dict[str, Scalar]) -> None:
+        path = targets.argument(objects, self._paths) or targets.patched_path(text)
         if not path and opened is None:
             path = targets.cut_argument(text, self._paths.ordered)
         if path:
@@ -137,7 +147,7 @@ class Calls:
             fields.pop("egress.port", None)
             return "db_query"
         if "command.args" in aside or "command.line" in fields:
-            self._command("", None, "", fields, aside)
+            self._command("", None, [], "", fields, aside)
             self._aim("", "", fields)
             return "command"
         if dialect.name in ("cicd", "jenkins") or "ci.task" in fields:

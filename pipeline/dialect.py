@@ -35,7 +35,7 @@ ASIDES = frozenset(
     (
         "call_id", "agent.id", "agent.instance", "agent.name", "session", "session.weak", "operation",
         "messages.in", "messages.out", "command.args", "url.host", "url.path", "url.llm", "mcp.uri", "decision",
-        "decision.source", "deferral", "file.operation", "retrieval.query", "ci.task.run",
+        "decision.source", "deferral", "file.operation", "retrieval.query", "ci.task.run", "guardrail",
     )
 )  # fmt: skip
 
@@ -113,6 +113,7 @@ class Common(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     redacted: frozenset[str]
     fields: dict[str, tuple[str, ...]]
     kinds: Kinds
+    bodies: dict[str, str]
     from_resource: tuple[str, ...]
     agent_services: frozenset[str]
     providers: dict[str, str]

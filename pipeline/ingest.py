@@ -24,14 +24,13 @@ from pipeline.inflate import inflate
 from pipeline.normalise import Meaning, Normaliser, Place, Unknown
 from pipeline.records import DeadLetter
 from pipeline.settings import Gateway
-from pipeline.vocabulary import Vocabulary
+from pipeline.traces import UNTOLD, Trace, Traces, hear, session_of
+from pipeline.vocabulary import MAX_NAME, Vocabulary
 
 Encoding: TypeAlias = Literal["protobuf", "json"]
-SessionFrom: TypeAlias = Literal["attribute", "trace", "trace_id", "none"]
 
-MAX_TRACES = 100_000
 MAX_PLACES = 10_000
-MAX_SERVICES = 16  # per trace
+MAX_ID = 256  # characters; longer ids are hashed
 EARLIEST_NS = 946_684_800_000_000_000  # 2000-01-01
 LATEST_NS = 4_102_444_800_000_000_000  # 2100-01-01
 _STATUS: tuple[Literal["unset", "ok", "error"], ...] = ("unset", "ok", "error")
@@ -55,20 +54,6 @@ class _Home(NamedTuple):
     scope_attributes: dict[str, Scalar]
     place: Place
     secrets: tuple[SecretMatch, ...]
-
-
-class _Trace:
-    """What a trace told about itself: its session, and by service its agent (id, name) and user."""
-
-    __slots__ = ("agents", "session", "users")
-
-    def __init__(self) -> None:
-        self.session = ""
-        self.agents: dict[str, tuple[str, str]] = {}
-        self.users: dict[str, str] = {}
-
-
-_UNTOLD = _Trace()
 
 
 class _Draft(msgspec.Struct, frozen=True, gc=False):
@@ -96,7 +81,7 @@ class Ingest:
             "json": Vocabulary(scanner, limits, otlp_json.pair, self.masked),
         }
         self._homes: dict[tuple[str, bytes, bytes, str, str], _Home] = {}
-        self._traces: dict[str, dict[str, _Trace]] = {}  # tenant → trace id
+        self._traces = Traces(self._normaliser.dialects.common.agent_services)
         self._lock = threading.Lock()  # one request at a time: the caches are shared
 
     @property
@@ -279,6 +264,7 @@ class Ingest:
         meaning = self._normaliser.read(home.place, log, name, item.kind, failed, attributes)
         if secrets:
             secrets = tuple(msgspec.structs.replace(m, surface=self._normaliser.surface(m, meaning)) for m in secrets)
+        truncated |= "truncated" in meaning.aside or len(item.name) > MAX_NAME
         return _Draft(home, item, name, attributes, meaning, secrets, truncated)
 
     def _flatten(
@@ -313,72 +299,24 @@ class Ingest:
 
     def _resolve(self, drafts: Sequence[_Draft], tenant: str, received_ns: int, log: bool) -> list[Span]:
         """Spans with session and agent: what any record of a trace says holds for the whole trace, in any order."""
-        traces = self._traces.setdefault(tenant, {})
+        traces = self._traces.of(tenant)
         for draft in drafts:
             if draft.item.trace_id:
-                self._hear(traces, draft)
-        spans = [self._span(draft, traces.get(draft.item.trace_id, _UNTOLD), received_ns, log) for draft in drafts]
-        while len(traces) > MAX_TRACES:
-            del traces[next(iter(traces))]  # the one not heard of for longest
+                hear(traces, draft.item.trace_id, draft.home.resource.service, draft.meaning)
+        spans = [self._span(draft, traces.get(draft.item.trace_id, UNTOLD), received_ns, log) for draft in drafts]
+        self._traces.trim(tenant)
         return spans
 
-    @staticmethod
-    def _hear(traces: dict[str, _Trace], draft: _Draft) -> None:
-        """Remember what a record asserts about its trace; the first to assert a thing is believed."""
-        meaning, key = draft.meaning, draft.item.trace_id
-        user = meaning.fields.get("user")
-        if not (meaning.session or meaning.agent_name or user):
-            return
-        known = traces.pop(key, None) or _Trace()
-        traces[key] = known
-        if not known.session:
-            known.session = meaning.session
-        if meaning.agent_name:
-            service = draft.home.resource.service
-            heard = known.agents.get(service)
-            if heard is None or not heard[0]:
-                agent_id = meaning.aside.get("agent.id", "")
-                if (heard is None and len(known.agents) < MAX_SERVICES) or (
-                    heard is not None and agent_id and heard[1] == meaning.agent_name
-                ):
-                    known.agents[service] = (agent_id, meaning.agent_name)
-        if user and len(known.users) < MAX_SERVICES:
-            known.users.setdefault(draft.home.resource.service, str(user))
-
-    def _session(self, draft: _Draft, known: _Trace) -> tuple[str, SessionFrom]:
-        meaning = draft.meaning
-        if meaning.session:
-            return meaning.session, "attribute"
-        if known.session:
-            return known.session, "trace"
-        if weak := meaning.aside.get("session.weak"):
-            return weak, "attribute"
-        if draft.item.trace_id:
-            return draft.item.trace_id, "trace_id"
-        self.counts["unresolved"] += 1
-        return f"unresolved/{draft.home.resource.service}", "none"
-
-    def _agent(self, draft: _Draft, known: _Trace) -> tuple[str, str]:
-        """Agent id and type: the record's own, else what its trace told of the same service, else the service."""
-        meaning, service = draft.meaning, draft.home.resource.service
-        agent_id, name = meaning.aside.get("agent.id", ""), meaning.agent_name
-        if heard := known.agents.get(service):
-            name = name or heard[1]
-            if name == heard[1]:
-                agent_id = agent_id or heard[0]
-        agent_id = agent_id or meaning.aside.get("agent.instance", "")
-        if service in self._normaliser.dialects.common.agent_services:
-            name = service  # runs as its developer: one agent per human, not one for all of them
-            user = meaning.fields.get("user") or known.users.get(service)
-            agent_id = agent_id or (f"{service}/{user}" if user else "")
-        name = name or service
-        agent_id = agent_id or name
-        return agent_id, name
-
-    def _span(self, draft: _Draft, known: _Trace, received_ns: int, log: bool) -> Span:
+    def _span(self, draft: _Draft, known: Trace, received_ns: int, log: bool) -> Span:
         home, item, meaning = draft.home, draft.item, draft.meaning
-        session, session_from = self._session(draft, known)
-        agent_id, agent_type = self._agent(draft, known)
+        service = home.resource.service
+        session, session_from = session_of(meaning, known, item.trace_id, service)
+        if session_from == "none":
+            self.counts["unresolved"] += 1
+        agent_id, agent_type = self._traces.agent_of(meaning, known, service)
+        call_id = meaning.call_id
+        if len(session) + len(agent_id) + len(agent_type) + len(call_id) > MAX_ID:
+            session, agent_id, agent_type, call_id = map(_short, (session, agent_id, agent_type, call_id))
         attributes, fields = draft.attributes, meaning.fields
         start, end = item.start_ns, item.end_ns
         if not log and "duration_ms" not in fields and end > start >= EARLIEST_NS:
@@ -415,7 +353,7 @@ class Ingest:
             start_ns=start,
             end_ns=end,
             received_ns=received_ns,
-            call_id=meaning.call_id,
+            call_id=call_id,
             fields=fields,
             attributes=attributes,
             secrets=draft.secrets,
@@ -474,6 +412,10 @@ def _pairs(item: Item) -> Iterable[bytes]:
     return chain(
         item.attributes, *(event.attributes for event in item.events), *(link.attributes for link in item.links)
     )
+
+
+def _short(one: str) -> str:
+    return one if len(one) <= MAX_ID else digest(one)
 
 
 def _named(words: Vocabulary, text: str, where: str) -> tuple[SecretMatch, ...]:

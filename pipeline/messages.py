@@ -89,7 +89,7 @@ def spoken(text: str) -> str:
 def _messages(text: str) -> list[Mapping[str, Any]]:
     opened = open_json(text)
     if isinstance(opened, Mapping):
-        opened = opened.get("messages", [opened])
+        opened = opened.get("messages") or [opened.get("message") or opened]
     return [m for m in opened if isinstance(m, Mapping)] if isinstance(opened, list) else []
 
 

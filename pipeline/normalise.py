@@ -81,7 +81,7 @@ class Normaliser:
         self._alike: dict[tuple[Any, ...], int] = {}
         self._calls = Calls(dialects)
         self._strange: list[tuple[Place, Plan]] = []
-        self._redacted = dialects.common.redacted
+        self._redacted, self._bodies = dialects.common.redacted, dialects.common.bodies
         marks = matcher(glob for d in dialects.all for glob in d.detect.span)
         self._name_mark = lru_cache(8192)(lambda name: name if marks and marks.match(name) else "")
         self._span_kind = lru_cache(8192)(dialects.span_kind)
@@ -118,8 +118,11 @@ class Normaliser:
             for prefix in dialect.strip_event:
                 event = event.removeprefix(prefix)
         kind = self._kind(dialect, log, name, event, fields, aside, attributes)
+        if event in self._bodies and "body" in attributes:
+            body = str(attributes["body"])
+            fields.setdefault(self._bodies[event], messages.spoken(body) or body)
         kind = self._detail(dialect, kind, span_kind, place.service, fields, aside, attributes)
-        if "decision" in aside or "error.type" in fields or "deferral" in aside:
+        if "decision" in aside or "error.type" in fields or "deferral" in aside or "guardrail" in aside:
             approval.decide(dialect, aside, fields)
         if failed is not None and "success" not in fields and kind in _TOOL_KINDS:
             fields["success"] = not failed
@@ -253,7 +256,7 @@ class Normaliser:
             kind = next((k for key, k in kinds.presence.items() if key in attributes), "")
         if not kind and "model" in fields and "tokens.in" in fields and "tool.name" not in fields:
             kind = "llm_call"
-        if not kind and ("deferral" in aside or "gen_ai.guardrail.triggered" in attributes):
+        if not kind and ("deferral" in aside or "guardrail" in aside):
             kind = "approval" if "deferral" in aside else "guardrail"
         return kind
 
@@ -290,13 +293,20 @@ class Normaliser:
         return self._calls.plain(dialect, span_kind, fields, aside)
 
     def _said(
-        self, dialect: Dialect, fields: dict[str, Scalar], aside: Mapping[str, Any], attributes: Mapping[str, Scalar]
+        self, dialect: Dialect, fields: dict[str, Scalar], aside: dict[str, Any], attributes: Mapping[str, Scalar]
     ) -> None:
         """Prompt and completion from message arrays or numbered keys."""
-        if "messages.in" in aside and (said := messages.last_user(aside["messages.in"])):
-            fields["prompt"] = said
-        if "messages.out" in aside and (said := messages.spoken(aside["messages.out"])):
-            fields["completion"] = said
+        for name, field, read in (
+            ("messages.in", "prompt", messages.last_user),
+            ("messages.out", "completion", messages.spoken),
+        ):
+            if name not in aside:
+                continue
+            if said := read(aside[name]):
+                fields[field] = said
+            elif targets.open_json(aside[name]) is None:  # cut off, or never messages: what there is of it
+                fields[field] = aside[name]
+                aside["truncated"] = True
         if flat := dialect.flat_messages:
             if said := messages.flat(attributes, *flat.into, of="user"):
                 fields["prompt"] = said

@@ -15,6 +15,7 @@ MAX_HOSTS = 32
 _AUTHORITY = re.compile(r"[^/?#\\]{0,512}")
 _MAX_LINE = 8192
 _DEPTH = 4
+_MAX_OBJECTS = 32  # with objects in them
 _OPENING = frozenset(("{", "[", '"'))
 _SCHEMES = "https?|wss?|ftps?|sftp|ssh|git|rsync|tcp|udp|ldaps?|smb|postgres(?:ql)?|mysql|redis|mongodb|amqps?|socks5h?"
 _URL = re.compile(rf"(?:{_SCHEMES})(?:\+ssh)?://[^\s\"'`<>|;(){{}}\\^,]+", re.I)
@@ -134,20 +135,30 @@ class Names:
         self.ordered, self.any = tuple(ordered), frozenset(ordered)
 
 
-def argument(arguments: Any, names: Names, depth: int = _DEPTH) -> str:
-    """The first of the named arguments as text, also inside `kwargs`, `input` and other wrappers."""
-    if type(arguments) is not dict:
-        return ""
-    if not names.any.isdisjoint(arguments):
+def levels(opened: Any) -> list[dict[str, Any]]:
+    """The objects an argument may stand in: the arguments themselves, then `kwargs`, `input` and other wrappers."""
+    if type(opened) is not dict:
+        return []
+    found = [opened]
+    depth = 1
+    for one in found:  # grows while it is walked: level by level
+        inner = [value for value in one.values() if type(value) is dict]
+        if inner and (depth := depth + 1) <= _MAX_OBJECTS:
+            found += inner
+    return found
+
+
+def argument(objects: Iterable[dict[str, Any]], names: Names) -> str:
+    """The first of the named arguments as text, the outermost object first."""
+    for one in objects:
+        if names.any.isdisjoint(one):
+            continue
         for name in names.ordered:
-            value = arguments.get(name)
+            value = one.get(name)
             if type(value) is str and value:
                 return value
             if type(value) is list and value and all(isinstance(v, str) for v in value):
                 return " ".join(value)
-    for value in arguments.values():
-        if type(value) is dict and depth > 1 and (found := argument(value, names, depth - 1)):
-            return found
     return ""
 
 

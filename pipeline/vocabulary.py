@@ -18,6 +18,7 @@ from pipeline.errors import DecodeError
 from pipeline.settings import Gateway
 
 MAX_KEY = 1024
+MAX_NAME = 4096
 MAX_KEPT_BYTES = 256  # longer KeyValues are not worth remembering
 MAX_PAIRS = 50_000
 MAX_VALUES_PER_KEY = 1000
@@ -134,7 +135,7 @@ class Vocabulary:
         texts += new_names
         hits = self._hits(texts)
         self.pairs.update(zip(raws, found, strict=True))  # type: ignore[arg-type]  # None is replaced right below
-        self.names.update(zip(new_names, new_names, strict=True))
+        self._keep_names(new_names)
         for index in odd:
             self._store(raws[index], *found[index], ())
         for index, ranges in hits.items():
@@ -165,6 +166,13 @@ class Vocabulary:
             self.names.clear()
             self.name_secrets.clear()
 
+    def _keep_names(self, names: list[str]) -> None:
+        """Store the names as they are, cut; those with hits are overwritten right after."""
+        for name in names:
+            self.names[name] = name[:MAX_NAME]
+            if len(name) > MAX_KEPT_BYTES:
+                self._passing_names.append(name)
+
     def _store(self, raw: bytes, key: str, value: Scalar | None, secrets: tuple[SecretMatch, ...]) -> None:
         """Store a masked KeyValue, cut to its bounds now that masking is done."""
         truncated = len(key) > MAX_KEY
@@ -189,7 +197,7 @@ class Vocabulary:
         self._passing.append(raw)  # the cache is keyed by raw bytes: no secret outlives its request there
 
     def _mask_name(self, name: str, ranges: list[Range]) -> None:
-        self.names[name] = _replace(name, ranges)
+        self.names[name] = _replace(name, ranges)[:MAX_NAME]
         self._passing_names.append(name)
         self.name_secrets[name] = self._matches(ranges, "name")
 

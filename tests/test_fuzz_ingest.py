@@ -158,7 +158,11 @@ def _base64(text: str) -> str:
 def _leaks(secret: str, done: Ingested, ours: Ingest) -> bool:
     """Whether any form of the secret is in what is handed on, counted or kept."""
     out = msgspec.json.encode(done).decode() + repr(ours.unknown.counts) + repr(ours.counts) + repr(ours.masked)
-    kept = repr([(w.pairs, w.names, w.notes) for w in ours._words.values()]) + repr(ours._homes) + repr(ours._traces)
+    kept = (
+        repr([(w.pairs, w.names, w.notes) for w in ours._words.values()])
+        + repr(ours._homes)
+        + repr([(t.session, t.agents, t.users) for t in ours._traces.of("default").values()])
+    )
     return secret in out or _escaped(secret) in out or secret in kept
 
 

@@ -295,3 +295,10 @@ def test_inflate_stops_in_time(encoding: str) -> None:
         inflate(bomb, encoding, limits)
     assert tracemalloc.get_traced_memory()[1] < 40 * 2**20
     tracemalloc.stop()
+
+
+def test_long_names_and_ids() -> None:
+    """Names are cut and ids hashed beyond a length no honest emitter needs."""
+    values = {"gen_ai.conversation.id": "s" * 5000, "gen_ai.agent.id": "a" * 300}
+    (found,) = _traces(ingest(), span(1, "n" * 100_000, values)).spans
+    assert (len(found.name), len(found.session_id), len(found.agent_id), found.truncated) == (4096, 32, 32, True)

@@ -11,7 +11,7 @@ from detectors.model import Span
 from pipeline import messages, targets
 from pipeline.dialect import load
 from pipeline.normalise import coerce
-from tests.dialects import event, logs, span, traces
+from tests.dialects import any_value, event, logs, span, traces
 from tests.test_golden import RECEIVED_NS, ingest
 
 TOOL = {"gen_ai.operation.name": "execute_tool"}
@@ -351,3 +351,35 @@ def test_decisions_are_three() -> None:
     for one in load().all:
         assert set(one.approval.decisions.values()) <= {"allow", "deny", "ask"}
         assert {*one.approval.sources.values(), one.approval.source} <= {"human", "policy", "hook", "auto", ""}
+
+
+def test_cut_off_content_is_marked() -> None:
+    """Content an emitter cut off is read as far as it goes, and the Span says that it was cut."""
+    said = '[{"role":"user","content":"go on and...[TRUNCATED: original length 90000]'
+    model = _span({"gen_ai.operation.name": "chat", "gen_ai.input.messages": said})
+    assert (model.fields["prompt"], model.truncated) == (said, True)
+    tool = _span({**TOOL, "gen_ai.tool.name": "bash", "gen_ai.tool.call.arguments": '{"command":"ls'})
+    assert (tool.fields["command.line"], tool.truncated) == ("ls", True)
+    assert not _span({**TOOL, "gen_ai.tool.name": "bash", "gen_ai.tool.call.arguments": '{"command":"ls"}'}).truncated
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "field", "text", "kind"),
+    [
+        ("gen_ai.user.message", {"role": "user", "content": "hi"}, "prompt", "hi", "prompt"),
+        ("gen_ai.choice", {"index": 0, "message": {"content": "yes"}}, "completion", "yes", "llm_call"),
+        ("gen_ai.tool.message", {"id": "c", "content": "42"}, "result", "42", "tool_call"),
+    ],
+)
+def test_messages_in_bodies(name: str, body: dict[str, Any], field: str, text: str, kind: str) -> None:
+    """Older conventions say in a log event's body what newer ones say in attributes."""
+    record = {**event(1, {"event.name": name}), "body": any_value(body)}
+    (found,) = ingest().logs(logs({}, "s", [record]).body, "json", received_ns=RECEIVED_NS).spans
+    assert (found.kind, found.fields[field]) == (kind, text)
+
+
+def test_guardrail_denies() -> None:
+    """A triggered guardrail is a denial by policy."""
+    found = _span({"gen_ai.operation.name": "guardrail_check", "gen_ai.guardrail.triggered": True})
+    assert (found.kind, found.fields["approval.decision"]) == ("guardrail", "deny")
+    assert "approval.decision" not in _span({"gen_ai.guardrail.triggered": False}).fields
