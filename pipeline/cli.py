@@ -266,7 +266,10 @@ def _moment(text: str) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-Moment = Annotated[datetime | None, typer.Option(parser=_moment, metavar="ISO-TIME", help="by time of receipt; UTC")]
+Received = Annotated[datetime | None, typer.Option(parser=_moment, metavar="ISO-TIME", help="time of receipt; UTC")]
+Happened = Annotated[
+    datetime | None, typer.Option(parser=_moment, metavar="ISO-TIME", help="time of what was found; UTC")
+]
 
 
 @replay_app.command("run")
@@ -276,8 +279,8 @@ def replay_run(
     files: Annotated[list[Path] | None, typer.Argument(help="OTLP files instead of the store's history")] = None,
     rules: Folder = None,
     overrides: Overrides = None,
-    since: Moment = None,
-    until: Moment = None,
+    since: Received = None,
+    until: Received = None,
 ) -> None:
     """Run history through the engine with these rules; no notification ever leaves a replay."""
     live = _settings(context)
@@ -296,8 +299,8 @@ def replay_diff(
     base: Annotated[str, typer.Argument(help="what it is compared with")] = "live",
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object instead of a table")] = False,
     exit_code: Annotated[bool, typer.Option("--exit-code", help="exit with 1 when the runs differ")] = False,
-    since: Moment = None,
-    until: Moment = None,
+    since: Happened = None,
+    until: Happened = None,
 ) -> None:
     """Compare the findings of two runs, rule by rule: added, lost, same."""
     settings = _settings(context)

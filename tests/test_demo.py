@@ -64,10 +64,11 @@ INCIDENT = fleet.Planted(
 )
 
 
-def test_the_demo_plays_through_without_a_terminal() -> None:
-    """Every planted incident is found, every honest session silent, nothing refused, no secret kept."""
+@pytest.fixture(scope="module")
+def played() -> subprocess.CompletedProcess[str]:
+    """The demo as a user sees it through a pipe."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("SPANWATCH_")}
-    done = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-m", "pipeline.cli", "demo", *SMALL],
         capture_output=True,
         text=True,
@@ -75,15 +76,36 @@ def test_the_demo_plays_through_without_a_terminal() -> None:
         check=False,
         env=clean,
     )
-    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_demo_plays_through_without_a_terminal(played: subprocess.CompletedProcess[str]) -> None:
+    """Every planted incident is found, every honest session silent, nothing refused, no secret kept."""
+    assert (played.returncode, played.stderr) == (0, "")
     for story in planted.incidents(random.Random(1)):
-        assert story.title in done.stdout
-    assert "NOT FOUND" not in done.stdout
-    assert "12 of 12 honest sessions silent" in done.stdout
-    assert re.search(r"raw secrets found in the data directory: 0 of \d", done.stdout)
-    assert "spanwatch serve" in done.stdout
-    assert not ESCAPES.search(done.stdout)
-    assert max(map(len, done.stdout.splitlines())) <= stage.WIDTH
+        assert story.title in played.stdout
+    assert "NOT FOUND" not in played.stdout
+    assert "12 of 12 honest sessions silent" in played.stdout
+    assert re.search(r"raw secrets found in the data directory: 0 of \d", played.stdout)
+    assert " serve" in played.stdout
+    assert not ESCAPES.search(played.stdout)
+    assert max(map(len, played.stdout.splitlines())) <= stage.WIDTH
+
+
+def shape(line: str) -> str:
+    """A line without what differs from run to run: numbers, fingerprints, made-up hosts, widths of columns."""
+    line = re.sub(r"~[0-9a-f]{16}~", "~F~", line)
+    line = re.sub(r"[a-z]{9}(?=\.trycloudflare)", "host", line)
+    return " ".join(re.sub(r"\d[\d,.:]*", "N", line).split())
+
+
+def test_the_readme_shows_this_output(played: subprocess.CompletedProcess[str]) -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    block = readme[readme.index("<!-- demo -->") : readme.index("<!-- /demo -->")]
+    lines = [line for line in block.splitlines()[2:-1] if line not in ("```", "...")]
+    assert len(lines) > len(planted.INCIDENTS)
+    printed_shapes = {shape(line) for line in played.stdout.splitlines()}
+    assert [line for line in lines if shape(line) not in printed_shapes] == []
+    assert all(any(story.title in line for line in lines) for story in planted.incidents(random.Random(1)))
 
 
 def test_without_rules_the_demo_fails(monkeypatch: pytest.MonkeyPatch) -> None:

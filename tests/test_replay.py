@@ -208,7 +208,7 @@ def test_stage_two_of_several_partitions_sees_all_of_them(tmp_path: Path) -> Non
         span(
             seq,
             session=f"s{seq}",
-            fields={"tool.name": "run", "egress.host": "odd.example", "egress.hosts": "odd.example"},
+            fields={"tool.name": "run", "egress.host": "odd-host.dev", "egress.hosts": "odd-host.dev"},
         )
         for seq in range(4)
     ]

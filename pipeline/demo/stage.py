@@ -249,9 +249,15 @@ def _closing(console: Console, good: bool) -> None:
         console.print("[bold red]The demo failed: see above what was missed, noisy, refused or kept.[/]")
         return
     console.print("[bold]Now with your own agents:[/bold]")
-    console.print("  spanwatch serve")
+    console.print(f"  {_command()} serve")
     console.print("and in the shell that starts an agent, for example Claude Code:", style="dim")
     console.print("  export CLAUDE_CODE_ENABLE_TELEMETRY=1 OTEL_LOG_TOOL_DETAILS=1")
     console.print("  export OTEL_LOGS_EXPORTER=otlp OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf")
     console.print("  export OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318")
     console.print("Codex, Gemini CLI, a Collector, any SDK: docs/connect.md", style="dim")
+
+
+def _command() -> str:
+    """How this command is called from here."""
+    called = Path(sys.argv[0]).absolute()
+    return str(called.relative_to(Path.cwd())) if called.is_relative_to(Path.cwd()) else "spanwatch"
