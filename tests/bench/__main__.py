@@ -51,6 +51,8 @@ def main() -> int:
     if args.inside:
         print(json.dumps(importlib.import_module(f"tests.bench.{args.inside}").measure()))
         return 0
+    if unknown := set(args.parts) - set(PARTS):
+        parser.error(f"no such part: {', '.join(sorted(unknown))}")
     console = Console(stderr=True)
     results: dict[str, Any] = {"machine": machine()}
     for part in args.parts or PARTS:
