@@ -64,7 +64,8 @@ def what(alert: Alert) -> list[str]:
     """What to say in one line, the fuller wording first: the placeholder of a secret, a command, a host."""
     seen = alert.evidence
     if {"rule", "length", "fingerprint", "where"} <= seen.keys():
-        return [f"MASKED~{seen['rule']}~{seen['length']}~{seen['fingerprint']}~ in {seen['where']}"]
+        placeholder = f"MASKED~{seen['rule']}~{seen['length']}~{seen['fingerprint']}~"
+        return [f"{placeholder} in {seen['where']}", placeholder]
     place = " ".join((seen.get("what") or seen.get("host") or seen.get("path") or "").split())
     return [f"{alert.title}: {place}", place] if place else [alert.title]
 
