@@ -39,6 +39,7 @@ _KINDS = {
     f"SPAN_KIND_{name}": n
     for n, name in enumerate(("UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER"))
 }
+_MAX_TOKENS = 2_000_000
 _UINT64 = (1 << 64) - 1
 _T = TypeVar("_T")
 
@@ -234,6 +235,8 @@ def repair(body: bytes, max_depth: int) -> bytes:
         body = body.decode("utf-8", "replace").encode()
     if b"\\u" in body:
         body = _ESCAPE.sub(_whole_surrogates, body)
+    if body.count(b"[") + body.count(b"{") + body.count(b'"') // 2 > _MAX_TOKENS:
+        return body  # too much to look through: what nests too deep in it fails as a whole
     return _prune(body, 16 + 4 * max_depth)
 
 

@@ -8,6 +8,8 @@ and scanned in one call. Only masked text is ever kept here.
 from __future__ import annotations
 
 import re
+from array import array
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
@@ -22,6 +24,7 @@ MAX_NAME = 4096
 MAX_KEPT_BYTES = 256  # longer KeyValues are not worth remembering
 MAX_PAIRS = 50_000
 MAX_VALUES_PER_KEY = 1000
+_MARGIN = 1 << 16  # longer than any secret
 _VIEWS = 3  # levels of JSON inside JSON that are looked through
 _HIDES = re.compile(r"\\+(?:u00[2-7]|/)")
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.S)
@@ -44,22 +47,31 @@ class Range(NamedTuple):
     hit: Hit
 
 
-def unescape(text: str) -> tuple[str, list[int]]:
-    """The text with one level of JSON escapes undone, and for each of its characters where it began."""
-    out: list[str] = []
-    begins: list[int] = []
-    done = 0
-    for found in _ESCAPE.finditer(text):
-        out.append(text[done : found.start()])
-        begins.extend(range(done, found.start()))
-        code, plain = found[1], found[2]
-        char = chr(int(code, 16)) if code else _SIMPLE.get(plain, plain)
-        out.append("\ufffd" if "\ud800" <= char <= "\udfff" else char)
-        begins.append(found.start())
-        done = found.end()
-    out.append(text[done:])
-    begins.extend(range(done, len(text) + 1))
-    return "".join(out), begins
+class View:
+    """A text with one level of JSON escapes undone, and the way back to where its characters stood."""
+
+    __slots__ = ("_begins", "_stood", "text")
+
+    def __init__(self, text: str) -> None:
+        out: list[str] = []
+        self._begins, self._stood = array("q", (0,)), array("q", (0,))  # after each escape: here, and in the original
+        done = size = 0
+        for found in _ESCAPE.finditer(text):
+            start, end = found.span()
+            code, plain = found[1], found[2]
+            char = chr(int(code, 16)) if code else _SIMPLE.get(plain, plain)
+            out += text[done:start], "\ufffd" if "\ud800" <= char <= "\udfff" else char
+            size += start - done + 1
+            self._begins.append(size)
+            self._stood.append(end)
+            done = end
+        out.append(text[done:])
+        self.text = "".join(out)
+
+    def stood(self, at: int) -> int:
+        """Where in the original the character at `at` began."""
+        nearest = bisect_right(self._begins, at) - 1
+        return self._stood[nearest] + at - self._begins[nearest]
 
 
 def _merge(ranges: list[Range]) -> list[Range]:
@@ -208,24 +220,24 @@ class Vocabulary:
 
     def _hits(self, texts: list[str]) -> dict[int, list[Range]]:
         """Ranges to replace, by index of the text: found as it stands, or once its JSON escapes are undone."""
-        views: list[tuple[int, list[list[int]]]] = []
+        views: list[tuple[int, list[View]]] = []
         scanned = texts
+        kept = self._limits.max_value_bytes + _MARGIN  # what lies behind is cut off anyway
         for index in [i for i, text in enumerate(texts) if "\\" in text]:
-            text = texts[index]
-            maps: list[list[int]] = []
-            while len(maps) < _VIEWS and _HIDES.search(text):
-                text, begins = unescape(text)
-                maps.append(begins)
+            text, through = texts[index][:kept], list[View]()
+            while len(through) < _VIEWS and _HIDES.search(text):
+                through.append(View(text))
+                text = through[-1].text
                 scanned = [*texts] if scanned is texts else scanned
                 scanned.append(text)
-                views.append((index, list(maps)))
+                views.append((index, list(through)))
         found: dict[int, list[Range]] = {}
         for at, hits in self._scanner.mask_many(scanned).items():
-            index, maps = (at, []) if at < len(texts) else views[at - len(texts)]
+            index, through = (at, []) if at < len(texts) else views[at - len(texts)]
             ranges = found.setdefault(index, [])
             for hit in hits:
                 start, end = hit.start, hit.end
-                for begins in reversed(maps):
-                    start, end = begins[start], begins[end]
+                for view in reversed(through):
+                    start, end = view.stood(start), view.stood(end)
                 ranges.append(Range(start, end, hit))
         return {index: _merge(ranges) for index, ranges in found.items()}
