@@ -14,15 +14,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from pydantic import SecretStr
 
 from detectors.model import Span
 from pipeline import kafka, migrate
-from pipeline.settings import ClickHouse, Rules, Settings
+from pipeline.settings import ClickHouse, Gateway, Rules, Settings
 from pipeline.sinks.clickhouse import connect
 from pipeline.state import ClickHouseStore
-from tests.kafka_broker import Broker, own_topics
+from tests.kafka_broker import Broker, free_ports, own_topics
 from tests.running import KEY
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -103,6 +104,21 @@ class Deployment:
         process = Process(command, settings, place.with_suffix(".log"))
         self.processes.append(process)
         return process
+
+    def gateway(self) -> str:
+        """Start a gateway; its address once it is ready."""
+        port = free_ports(1)[0]
+        self.start("gateway", gateway=Gateway(port=port, grpc_port=-1))
+        url = f"http://127.0.0.1:{port}"
+
+        def ready() -> bool:
+            try:
+                return httpx.get(f"{url}/readyz").status_code == 200
+            except httpx.TransportError:
+                return False
+
+        self.wait(ready, "the gateway")
+        return url
 
     def stop(self) -> None:
         for process in self.processes:

@@ -14,11 +14,10 @@ import httpx
 import pytest
 
 from detectors.secret_rules import fill
-from pipeline.settings import Gateway
 from tests import otlp
 from tests.clickhouse_server import Running
 from tests.deployment import Deployment, deployment
-from tests.kafka_broker import Broker, free_ports, read
+from tests.kafka_broker import Broker, read
 from tests.make import span
 
 pytestmark = pytest.mark.kafka
@@ -140,17 +139,7 @@ def test_alerts_leave_as_detection_findings(live: Deployment) -> None:
 
 
 def test_the_gateway_hands_over_and_ends_when_told(live: Deployment) -> None:
-    port = free_ports(1)[0]
-    gateway = live.start("gateway", gateway=Gateway(port=port, grpc_port=-1))
-    url = f"http://127.0.0.1:{port}"
-
-    def ready() -> bool:
-        try:
-            return httpx.get(f"{url}/readyz").status_code == 200
-        except httpx.TransportError:
-            return False
-
-    live.wait(ready, "the gateway")
+    url = live.gateway()
     kind = {"content-type": "application/x-protobuf"}
     assert httpx.post(f"{url}/v1/traces", content=otlp.traces(5, session="by-http"), headers=kind).status_code == 200
     assert httpx.post(f"{url}/v1/traces", content=b"\xff\xff", headers=kind).status_code == 400
@@ -158,4 +147,4 @@ def test_the_gateway_hands_over_and_ends_when_told(live: Deployment) -> None:
     live.settle()
     assert live.rows("SELECT SessionId, count() FROM {db}.spans GROUP BY ALL") == [("by-http", 5)]
     assert live.rows("SELECT Origin FROM {db}.dead_letters FINAL") == [("http:traces",)]
-    assert gateway.terminate(5) == 0
+    assert live.processes[0].terminate(5) == 0
