@@ -20,7 +20,7 @@ from pipeline.log import Log
 from pipeline.records import DeadLetter, Entry, Record, encode
 from pipeline.settings import Worker as Pace
 from pipeline.telemetry import Metrics, failure
-from pipeline.worker import Worker
+from pipeline.worker import CHECKPOINT_SHARE, Worker
 
 log = structlog.get_logger()
 
@@ -30,7 +30,7 @@ WARM_BATCHES = 4  # steps' worth of decoded spans kept for a worker that is behi
 TICK_SECONDS = 10.0
 POLL_SECONDS = 0.25
 MAX_PAUSE = 5.0
-CHECKPOINT_FULLNESS = 0.5  # a log this full is not kept waiting for the next checkpoint
+CHECKPOINT_FULLNESS = 0.5  # a log this full is trimmed sooner: a checkpoint after a fifth of that time
 
 
 class LogIntake:
@@ -178,14 +178,17 @@ class Drain:
             self._ticked = now
             if not self._insist(lambda: self._worker.tick(time.time_ns())):
                 return False
-        if now - self._saved >= self._pace.checkpoint_seconds or self._log.fullness > CHECKPOINT_FULLNESS:
+        rest = self._rest if self._log.fullness <= CHECKPOINT_FULLNESS else self._rest / 5
+        if now - self._saved >= rest:
             return self._insist(self._remember)
         return True
 
     def _remember(self) -> None:
-        self._saved = time.monotonic()
+        began = time.monotonic()
         before = self._worker.saved_offset
         offset = self._worker.checkpoint()
+        self._saved = time.monotonic()
+        self._rest = max(self._pace.checkpoint_seconds, CHECKPOINT_SHARE * (self._saved - began))
         if offset > before:
             self._metrics.checkpoints_saved.inc()
         self._log.trim(offset)

@@ -28,7 +28,7 @@ from pipeline.kafka_gateway import serve_gateway
 from pipeline.lanes import FIRST_DELAY, MAX_DELAY, Event, Stage
 from pipeline.records import Activity, Block, DeadLetter, Entry, decode_activity, decode_entry
 from pipeline.settings import Kafka, Settings
-from pipeline.worker import Worker
+from pipeline.worker import CHECKPOINT_SHARE, Worker
 
 log = structlog.get_logger()
 
@@ -133,11 +133,15 @@ class Live:
 
         @app.task  # type: ignore[untyped-decorator]  # Faust ships no types
         async def checkpoint() -> None:
+            rest = self.settings.worker.checkpoint_seconds
             while not app.should_stop:
-                await app.sleep(self.settings.worker.checkpoint_seconds)
+                await app.sleep(rest)
+                began = app.loop.time()
                 for stage in self.stages:
                     await stage.checkpoint()
                     self.metrics.checkpoints_saved.inc()
+                took = app.loop.time() - began
+                rest = max(self.settings.worker.checkpoint_seconds, CHECKPOINT_SHARE * took)
 
     # what the stages' threads send to the broker
 

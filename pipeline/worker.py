@@ -33,6 +33,8 @@ from pipeline.records import (
 
 log = structlog.get_logger()
 
+CHECKPOINT_SHARE = 20  # times as long as a checkpoint took passes before the next: large state is saved less often
+
 Route: TypeAlias = Callable[[Sequence[Window | Sighting]], None]
 After: TypeAlias = Callable[[Block], None]
 
@@ -294,4 +296,4 @@ class Worker:
             self._todo.popleft()
 
 
-__all__ = ["After", "Counts", "Route", "Span", "Worker"]
+__all__ = ["CHECKPOINT_SHARE", "After", "Counts", "Route", "Span", "Worker"]
