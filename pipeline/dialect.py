@@ -136,12 +136,14 @@ class Plan:
     """All that a set of keys settles.
 
     `texts` and `asides` are the fields with one candidate only and no path, which need no second thought;
-    `steps` are the rest. `feeds` tells for each key the field it feeds.
+    `steps` are the rest. `absent` are values that are none. `feeds` tells for each key the field it feeds.
     """
 
-    __slots__ = ("asides", "dialect", "feeds", "steps", "texts", "unknown")
+    __slots__ = ("absent", "asides", "dialect", "feeds", "steps", "texts", "unknown")
 
-    def __init__(self, dialect: Dialect, steps: Sequence[Step], unknown: tuple[str, ...]) -> None:
+    def __init__(
+        self, dialect: Dialect, steps: Sequence[Step], unknown: tuple[str, ...], absent: frozenset[str]
+    ) -> None:
         candidates = Counter(step.field for step in steps)
         plain = [
             s for s in steps if candidates[s.field] == 1 and s.target == "text" and not s.paths and s.key[0] != "@"
@@ -152,6 +154,7 @@ class Plan:
         self.steps = tuple(s for s in steps if s not in plain)
         self.feeds = {step.key: step.field for step in reversed(steps)}
         self.unknown = unknown
+        self.absent = absent
 
 
 def matcher(globs: Iterable[str]) -> re.Pattern[str] | None:
@@ -237,7 +240,7 @@ class Dialects:
                     target = TARGETS.get(field, "text")
                     steps.append(Step(field, key, tuple(paths.split("|")) if paths else (), target, field in ASIDES))
         unknown = tuple(k for k in keys if k not in self._known_keys and not (self._known and self._known.match(k)))
-        return Plan(dialect, steps, unknown)
+        return Plan(dialect, steps, unknown, self.common.redacted.union(dialect.redacted_names))
 
     def tool_kind(self, tool: str) -> str:
         """The class of a tool by its name; empty for one we know nothing about."""

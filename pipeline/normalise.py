@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -21,6 +21,7 @@ from pipeline.dialect import Dialect, Dialects, Plan, Target, matcher
 
 MAX_PLANS = 4096
 MAX_UNKNOWN = 2000
+MAX_EVENT = 64  # characters of a body that is nothing but an event's name
 _TRUE, _FALSE = frozenset(("true", "1", "yes")), frozenset(("false", "0", "no"))
 _DURATION = re.compile(r"\s*([-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*(ns|us|µs|ms|s|m)?\s*\Z")
 _UNITS = {"ns": 1e-6, "us": 1e-3, "µs": 1e-3, "ms": 1.0, "s": 1e3, "m": 6e4, None: 1.0}
@@ -79,11 +80,12 @@ class Normaliser:
         self.unknown = Unknown()
         self._plans: dict[tuple[int, str, tuple[str, ...]], Plan] = {}
         self._alike: dict[tuple[Any, ...], int] = {}
+        self._marks = 0
         self._calls = Calls(dialects)
         self._strange: list[tuple[Place, Plan]] = []
-        self._redacted, self._bodies = dialects.common.redacted, dialects.common.bodies
-        marks = matcher(glob for d in dialects.all for glob in d.detect.span)
-        self._name_mark = lru_cache(8192)(lambda name: name if marks and marks.match(name) else "")
+        self._bodies = dialects.common.bodies
+        self._name_mark = lru_cache(8192)(_marker(glob for d in dialects.all for glob in d.detect.span))
+        self._body_mark = lru_cache(8192)(_marker(glob for d in dialects.all for glob in d.detect.event))
         self._span_kind = lru_cache(8192)(dialects.span_kind)
 
     def place(self, scope: str, service: str, version: str, attributes: Mapping[str, Scalar]) -> Place:
@@ -92,8 +94,9 @@ class Normaliser:
         if len(self._alike) > MAX_PLANS and key not in self._alike:
             self._alike.clear()
             self._plans.clear()
-        mark = self._alike.setdefault(key, len(self._alike))
-        return Place(mark, scope, service, version, attributes)
+        if key not in self._alike:
+            self._alike[key] = self._marks = self._marks + 1  # never given twice: places may outlive this table
+        return Place(self._alike[key], scope, service, version, attributes)
 
     def read(
         self, place: Place, log: bool, name: str, span_kind: int, failed: bool | None, attributes: dict[str, Scalar]
@@ -101,10 +104,13 @@ class Normaliser:
         """The meaning of one masked record. `name` is a span's name or a log's event name."""
         event = self._event(name, attributes) if log else ""
         keys = tuple(attributes)
-        key = (place.mark, event if log else self._name_mark(name), keys)
+        mark = self._log_mark(event, attributes) if log else self._name_mark(name)
+        key = (place.mark, mark, keys)
         plan = self._plans.get(key)
         if plan is None:
-            plan = self._plans[key] = self._plan(place, log, name, event, keys, attributes)
+            span, event_mark = ("", mark) if log else (mark, "")
+            found = self.dialects.detect(place.scope, place.service, span, event_mark, keys, place.attributes)
+            plan = self._plans[key] = self.dialects.plan(found, keys)
         if plan.unknown:
             self._strange.append((place, plan))
         dialect = plan.dialect
@@ -172,17 +178,15 @@ class Normaliser:
         if name:
             return name
         body = attributes.get("body")
-        return body if isinstance(body, str) and len(body) < 64 and "." in body and " " not in body else ""
+        return body if isinstance(body, str) and len(body) < MAX_EVENT and "." in body and " " not in body else ""
 
-    def _plan(
-        self, place: Place, log: bool, name: str, event: str, keys: tuple[str, ...], attributes: Mapping[str, Scalar]
-    ) -> Plan:
-        body = attributes.get("body", "") if log else ""
-        mark = event
-        if isinstance(body, str) and len(body) < 64 and "." not in event:
-            mark = body
-        found = self.dialects.detect(place.scope, place.service, "" if log else name, mark, keys, place.attributes)
-        return self.dialects.plan(found, keys)
+    def _log_mark(self, event: str, attributes: Mapping[str, Scalar]) -> str:
+        """What a log record's dialect is known by: its event's full name, in the attribute or in the body."""
+        if "." not in event:
+            body = attributes.get("body")
+            if isinstance(body, str) and len(body) < MAX_EVENT:
+                return self._body_mark(body) or event
+        return event
 
     def _take(
         self, plan: Plan, name: str, attributes: Mapping[str, Scalar]
@@ -190,15 +194,14 @@ class Normaliser:
         """Canonical fields and asides that the keys hold, first usable alias wins."""
         fields: dict[str, Scalar] = {}
         aside: dict[str, Any] = {}
-        redacted = self._redacted
-        names = plan.dialect.redacted_names
+        absent = plan.absent
         value: Any
         for plain, into in ((plan.texts, fields), (plan.asides, aside)):
             for field, key in plain:
                 value = attributes[key]
                 if type(value) is not str:
                     value = _text(value)
-                if value and (len(value) > _LONGEST_MARK or (value not in redacted and value not in names)):
+                if value and (len(value) > _LONGEST_MARK or value not in absent):
                     into[field] = value
         for field, key, paths, target, is_aside in plan.steps:
             into = aside if is_aside else fields
@@ -213,7 +216,7 @@ class Normaliser:
                 continue
             if type(value) is not str:
                 value = _text(value)
-            if value and (len(value) > _LONGEST_MARK or (value not in redacted and value not in names)):
+            if value and (len(value) > _LONGEST_MARK or value not in absent):
                 into[field] = value
         return fields, aside
 
@@ -248,7 +251,7 @@ class Normaliser:
                 return "other"  # a piece of a streamed answer
         if not kind and kinds.attribute:
             kind = kinds.values.get(str(attributes.get(kinds.attribute, "")), "")
-        if not kind and not log:
+        if not kind and not log and kinds.spans:
             kind = self._span_kind(dialect.name, name)
         if not kind and (operation := aside.get("operation")):
             kind = kinds.operations.get(operation) or common.operations.get(operation, "")
@@ -326,6 +329,12 @@ class Normaliser:
         if dialect.tokens_exclude_cache and "tokens.in" in fields:
             parts = (fields.get(f"tokens.{name}", 0) for name in ("in", "cache_read", "cache_write"))
             fields["tokens.in"] = sum(int(n) for n in parts)
+
+
+def _marker(globs: Iterable[str]) -> Callable[[str], str]:
+    """A function that gives back what fits one of the globs, and nothing for the rest."""
+    pattern = matcher(globs)
+    return lambda text: text if pattern and pattern.match(text) else ""
 
 
 def _inside(value: Any, paths: Sequence[str]) -> Any:

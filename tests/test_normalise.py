@@ -383,3 +383,20 @@ def test_guardrail_denies() -> None:
     found = _span({"gen_ai.operation.name": "guardrail_check", "gen_ai.guardrail.triggered": True})
     assert (found.kind, found.fields["approval.decision"]) == ("guardrail", "deny")
     assert "approval.decision" not in _span({"gen_ai.guardrail.triggered": False}).fields
+
+
+def test_dialect_of_one_place_does_not_stick() -> None:
+    """Log records of one scope with equal keys may be of different dialects: their bodies tell them apart."""
+    records = [event(n, {"event.name": "tool_result"}, body) for n, body in enumerate(("claude_code.tool_result", "x"))]
+    done = ingest().logs(logs({}, "s", records).body, "json", received_ns=RECEIVED_NS)
+    assert [s.dialect for s in done.spans] == ["claude-code", "generic"]
+
+
+def test_many_places() -> None:
+    """However many resources come by, each record is read by its own."""
+    ours = ingest()
+    for n in range(5000):
+        ours.traces(traces({f"k{n}": 1}, {"s": []}).body, "json", received_ns=RECEIVED_NS)
+    for service, dialect in (("goose", "goose"), ("plain", "generic"), ("goose", "goose")):
+        body = traces({"service.name": service}, {"s": [span(1, "n", {"a": 1})]}).body
+        assert ours.traces(body, "json", received_ns=RECEIVED_NS).spans[0].dialect == dialect
