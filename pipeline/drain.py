@@ -92,6 +92,7 @@ class Drain:
         self._next = worker.next_offset
         self._stop = threading.Event()
         self._drain_until = self._taken = 0.0
+        self._rest = pace.checkpoint_seconds
         self._saved = self._ticked = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
         metrics.log_bytes.set_function(lambda: entries.held_bytes)
