@@ -24,6 +24,7 @@ MAX_NAME = 4096
 MAX_KEPT_BYTES = 256  # longer KeyValues are not worth remembering
 MAX_PAIRS = 50_000
 MAX_VALUES_PER_KEY = 1000
+MIN_SECRET = 8  # no rule finds less
 _MARGIN = 1 << 16  # longer than any secret
 _VIEWS = 3  # levels of JSON inside JSON that are looked through
 _HIDES = re.compile(r"\\+(?:u00[2-7]|/)")
@@ -122,6 +123,7 @@ class Vocabulary:
         found: list[tuple[str, Scalar | None]] = []
         texts: list[str] = []
         odd: list[int] = []
+        alone: dict[str, None] = {}
         pair, depth, values, passing = self._pair, self._limits.max_depth, self._values, self._passing
         room = self._limits.max_value_bytes // 4  # characters that fit however they are encoded
         for raw in pairs:
@@ -134,6 +136,8 @@ class Vocabulary:
             seen = values.get(key, 0)
             # A number under a key that was scanned before has nothing to hide.
             texts.append(f"{key}={value}" if not seen or type(value) is str else "")
+            if not seen and len(key) >= MIN_SECRET:
+                alone[key] = None
             size = len(raw)
             if value is None or size > room or (size > MAX_KEY and len(key) > MAX_KEY):
                 odd.append(len(raws))
@@ -145,7 +149,9 @@ class Vocabulary:
                 values[key] = seen + 1
         new_names = list(names)
         texts += new_names
+        texts += alone  # by itself too: some rules refuse a secret that "=" follows
         hits = self._hits(texts)
+        self._join_keys(hits, found, list(alone), len(raws) + len(new_names))
         self.pairs.update(zip(raws, found, strict=True))  # type: ignore[arg-type]  # None is replaced right below
         self._keep_names(new_names)
         for index in odd:
@@ -155,6 +161,21 @@ class Vocabulary:
                 self._mask_pair(raws[index], *found[index], ranges)
             else:
                 self._mask_name(new_names[index - len(raws)], ranges)
+
+    def _join_keys(
+        self, hits: dict[int, list[Range]], found: Sequence[tuple[str, Scalar | None]], alone: Sequence[str], base: int
+    ) -> None:
+        """Carry what was found in a key over to every KeyValue of this request that has it."""
+        keys = {key: ranges for place, key in enumerate(alone) if (ranges := hits.pop(base + place, None))}
+        for index, ranges in hits.items():
+            if index < len(found) and (inside := [r for r in ranges if r.end <= len(found[index][0])]):
+                keys.setdefault(found[index][0], []).extend(inside)
+        if not keys:
+            return
+        for index, (key, _) in enumerate(found):
+            if key in keys:
+                hits[index] = _merge([*hits.get(index, ()), *keys[key]])
+                self._values.pop(key, None)  # never taken for a key that was scanned before
 
     def end_request(self) -> None:
         """Forget what was only worth knowing for one request, and everything when the cache is full."""
