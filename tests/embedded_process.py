@@ -20,7 +20,7 @@ def main(data_dir: Path, port: int, drop: str = "") -> int:
         data_dir=data_dir,
         key=KEY,
         gateway={"port": port, "grpc_port": -1},
-        worker={"batch_spans": 200, "batch_seconds": 0.02, "checkpoint_seconds": 0.2},
+        worker={"batch_spans": 200, "batch_seconds": 0.02, "checkpoint_seconds": 0.1},
     )
 
     def started(running: Embedded) -> None:
