@@ -276,6 +276,11 @@ class Running:
         assert line, "the server ended before it listened"
         self.port = int(line)
 
+    @property
+    def pid(self) -> int | None:
+        """The process to measure; None when the server is not ours."""
+        return None if self.real else self._process.pid
+
     def kill(self) -> None:
         """SIGKILL, as a crash would."""
         if not self.real:

@@ -83,6 +83,10 @@ class Broker:
         self.stop()
         raise RuntimeError("the broker did not start:\n" + (self.folder / "broker.log").read_text()[-2000:])
 
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid
+
     def stop(self) -> None:
         self._process.kill()
         self._process.wait()
@@ -93,6 +97,7 @@ class Given:
     """A broker somebody else runs: its log directories are out of reach."""
 
     data: Path | None = None
+    pid: int | None = None
 
     def __init__(self, bootstrap: str) -> None:
         self.bootstrap = bootstrap
