@@ -253,6 +253,37 @@ def test_an_entity_is_sighted_once_per_session() -> None:
     assert not {one.id for one in again} & {one.id for one in seen}
 
 
+class Seen(Detector[Sighting, Count]):
+    """Counts how often an entity was sighted. Blind spots: everything else."""
+
+    id = "seen"
+    scope = "entity"
+
+    def new_state(self) -> Count:
+        return Count()
+
+    def observe(self, event: Sighting, state: Count) -> Iterator[Finding]:
+        state.seen += 1
+        evidence = {"times": str(state.seen)}
+        yield finding(
+            self, event, rule_id="seen", severity=Severity.LOW, category=Category.OVERREACH, evidence=evidence
+        )
+
+
+def test_activity_delivered_again_is_not_seen_again_also_after_a_restart() -> None:
+    """Another partition's worker that was killed sends its last windows and sightings a second time."""
+    first, second = (
+        sightings(Engine([]).run([span(0, session=name, fields={"credential": "bot"})])) for name in ("s1", "s2")
+    )
+    engine = Engine([Seen()], key=b"k")
+    assert len([o for o in engine.run([*first, *first]) if isinstance(o, Finding)]) == 1
+    restored = Engine([Seen()], key=b"k")
+    restored.restore(engine.snapshot())
+    for one in (engine, restored):
+        found = [o for o in one.run([*first, *second]) if isinstance(o, Finding)]
+        assert [f.evidence["times"] for f in found] == ["2"]
+
+
 def test_sessions_of_two_tenants_never_meet() -> None:
     engine = Engine([Third()])
     other = msgspec.structs.replace(span(0).resource, tenant="other")
