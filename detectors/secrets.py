@@ -150,8 +150,8 @@ _KEY_WINDOW = 80  # a key and the sign after it, in bytes
 _CALL = (b"(", b"[")
 _BEGIN = re.compile(rb"-----BEGIN (?:[A-Z0-9]{1,16} ){0,4}PRIVATE KEY(?: BLOCK)?-----")
 _LINE = rb"(?:\\{1,40}[nrt]|\\{1,40}u000[ad]|\\{0,40}[\"']|[\s+,|>#*]|%0[AD]|&#1[03];)"
-_BODY = re.compile(
-    _LINE + rb"{0,64}(?:[A-Za-z][A-Za-z-]{2,20}: [^\r\n\\]{1,120}" + _LINE + rb"{1,64}){0,8}[A-Za-z0-9+/=]{16}"
+_BODY = re.compile(  # headers are skipped as one stretch: told apart, their borders could be drawn in endless ways
+    _LINE + rb"{0,64}(?:[A-Za-z][A-Za-z-]{2,20}: [\s\S]{1,512}?" + _LINE + rb")?[A-Za-z0-9+/=]{16}"
 )
 _STOP = re.compile(  # END, or the quote that closes the text the key was cut off in: one no further line follows
     rb"(?P<end>-----END [A-Z0-9 ]{0,64}-----)|\\{0,40}\"(?!(?:[\s+,]{0,64}\\{0,40}[\"'])?"

@@ -278,6 +278,23 @@ def test_work_grows_with_the_text(name: str) -> None:
     assert bytes_large <= 4.4 * bytes_small + 16 * 1024
 
 
+def test_key_headers_without_an_end() -> None:
+    """Header lines whose borders can be drawn in endless ways are not all tried; a real header is still passed."""
+    begin = "-----BEGIN RSA PRIVATE KEY-----\n"
+    assert SCANNER.find(begin + "Abc: ,, " * 400) == []
+    body = fill("<base64:64>\n<base64:64>\n", 3)
+    headers = f"Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,{fill('<HEX:32>', 1)}\n\n"
+    key = f"{begin}{headers}{body}-----END RSA PRIVATE KEY-----"
+    for text in (
+        key,
+        json.dumps(key)[1:-1],
+        key.replace("\n", "%0A"),
+        key.replace("\n", " "),
+        key.replace("\n", "\r\n"),
+    ):
+        assert [(hit.start, hit.end) for hit in SCANNER.find(text)] == [(0, len(text))]
+
+
 def test_too_dense_a_text_is_masked_unread() -> None:
     """Past the bound nothing stays raw: the rest becomes one placeholder."""
     secret = token("secret.github.pat")
