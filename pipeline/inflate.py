@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Iterator
 
@@ -13,6 +14,8 @@ from pipeline.settings import Gateway
 _CHUNK = 1 << 18
 _SIP = 256  # a block is at least 4 bytes and at most 128 KiB: no sip of zstd swells beyond 8 MiB
 _WINDOW = 1 << 27
+_MEMBERS = 1000  # of one body; honest senders make one
+_PADDING = re.compile(rb"\0*")
 _RATIO_FROM = 1 << 20  # honest telemetry that is small may compress very well
 
 
@@ -46,37 +49,44 @@ def inflate(body: bytes, content_encoding: str, limits: Gateway) -> bytes:
 
 def _gzip(body: bytes) -> Iterator[bytes]:
     """Members of a gzip stream, each checked to its end."""
-    rest = body
-    while True:
+    at = 0
+    for _ in range(_MEMBERS):
         stream = zlib.decompressobj(wbits=31)
         try:
             while not stream.eof:
-                chunk = stream.decompress(rest, _CHUNK)
-                rest = stream.unconsumed_tail
-                if not chunk and not rest and not stream.eof:
-                    raise DecodeError("gzip", "truncated stream")
-                yield chunk
+                piece = body[at : at + _CHUNK]
+                at += len(piece)
+                ended = not piece
+                while (piece or ended) and not stream.eof:
+                    chunk = stream.decompress(piece, _CHUNK)
+                    piece = stream.unconsumed_tail
+                    if ended and not chunk and not stream.eof:
+                        raise DecodeError("gzip", "truncated stream")
+                    yield chunk
         except zlib.error:
             raise DecodeError("gzip", "damaged stream") from None
-        rest = stream.unused_data
-        if not rest.strip(b"\0"):
+        at -= len(stream.unused_data)
+        at = _PADDING.match(body, at).end()  # type: ignore[union-attr]  # matches anything
+        if at == len(body):
             return
+    raise DecodeError("gzip", "too many members")
 
 
 def _zstd(body: bytes) -> Iterator[bytes]:
     """Frames of a zstd stream, each checked to its end."""
-    rest = body
-    while rest:
+    at = 0
+    for _ in range(_MEMBERS):
         stream = zstandard.ZstdDecompressor(max_window_size=_WINDOW).decompressobj()
         try:
-            for at in range(0, len(rest), _SIP):
-                yield stream.decompress(rest[at : at + _SIP])
-                if stream.eof:
-                    rest = stream.unused_data + rest[at + _SIP :]
-                    break
-            else:
-                raise DecodeError("zstd", "truncated stream")
+            while not stream.eof:
+                piece = body[at : at + _SIP]
+                if not piece:
+                    raise DecodeError("zstd", "truncated stream")
+                at += len(piece)
+                yield stream.decompress(piece)
         except zstandard.ZstdError:
             raise DecodeError("zstd", "damaged stream") from None
-    if not body:
-        raise DecodeError("zstd", "truncated stream")
+        at -= len(stream.unused_data)
+        if at == len(body):
+            return
+    raise DecodeError("zstd", "too many frames")

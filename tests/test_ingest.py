@@ -239,6 +239,7 @@ def _zstd(body: bytes) -> bytes:
         ("gzip", gzip.compress(BODY)),
         (" GZIP ", gzip.compress(BODY)),
         ("gzip", gzip.compress(BODY[:99]) + gzip.compress(BODY[99:])),
+        ("gzip", gzip.compress(BODY[:99]) + bytes(7) + gzip.compress(BODY[99:]) + bytes(300_000)),
         ("zstd", _zstd(BODY)),
         ("zstd", _zstd(BODY[:99]) + _zstd(BODY[99:])),
         ("zstd", zstandard.ZstdCompressor(write_content_size=False).compress(BODY)),
@@ -266,6 +267,8 @@ def test_inflate(encoding: str, body: bytes) -> None:
         ("", b"x" * (LIMITS.max_body_bytes + 1), "too_large"),
         ("gzip", gzip.compress(bytes(3 * 2**20)), "ratio"),
         ("zstd", _zstd(bytes(3 * 2**20)), "ratio"),
+        ("gzip", gzip.compress(b"") * 200_000, "gzip"),
+        ("zstd", _zstd(b"") * 200_000, "zstd"),
     ],
 )
 def test_inflate_refuses(encoding: str, body: bytes, reason: str) -> None:
