@@ -16,7 +16,7 @@ from typing import Any
 import structlog
 import uvloop
 
-from pipeline import build
+from pipeline import build, garbage
 from pipeline.auth import Tokens, check_bind
 from pipeline.drain import PARTITION, TOPIC, WARM_BATCHES, Drain, LogIntake
 from pipeline.errors import LogFull
@@ -175,6 +175,7 @@ async def _serve(settings: Settings, listeners: Sequence[Listener], started: Cal
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with Embedded(settings, listeners=listeners) as running:
+        garbage.settle()
         log.info("listening", http=running.http_port, grpc=running.grpc_port)
         started(running)
         waits = [asyncio.create_task(event.wait()) for event in (stop, running.failed)]

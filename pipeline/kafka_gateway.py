@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 import uvloop
 
-from pipeline import build, kafka
+from pipeline import build, garbage, kafka
 from pipeline.auth import Tokens, check_bind
 from pipeline.errors import LogFull, SinkUnavailable
 from pipeline.gateway import GatewayServer, Ports
@@ -62,6 +62,7 @@ async def _serve(settings: Settings, started: Callable[[KafkaGateway], None]) ->
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with KafkaGateway(settings) as running:
+        garbage.settle()
         log.info("listening", http=running.ports.http, grpc=running.ports.grpc)
         started(running)
         await stop.wait()

@@ -21,7 +21,7 @@ from mode import CrashingSupervisor
 
 from detectors.model import Sighting, Window
 from detectors.rule import RuleSet
-from pipeline import build, kafka, telemetry
+from pipeline import build, garbage, kafka, telemetry
 from pipeline.errors import DecodeError, LogFull, SinkUnavailable
 from pipeline.ingest import Ingest
 from pipeline.kafka_gateway import serve_gateway
@@ -289,6 +289,7 @@ def run_worker(settings: Settings) -> None:
     live.app.conf.web_enabled = False  # the Worker turns it on
     status = 1
     try:
+        garbage.settle()
         worker.execute_from_commandline()
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else 1

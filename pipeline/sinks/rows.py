@@ -29,6 +29,7 @@ LAST_NS = (2**32 - 1) * 10**9  # the last second ClickHouse's DateTime can hold,
 _STATUS = {"unset": "Unset", "ok": "Ok", "error": "Error"}  # as the Collector's exporter writes them
 
 S = TypeVar("S", bound=msgspec.Struct)
+PART = 256  # spans whose columns are read together
 _json = msgspec.json.Encoder()
 _msgpack = msgspec.msgpack.Encoder()
 _from_json = msgspec.json.Decoder(Span)
@@ -344,7 +345,17 @@ def rows(block: Block, stored: Stored) -> list[Rows]:
 
 
 def spans(located: Sequence[Located], stored: Stored) -> Rows:
-    """The spans of a block; hot, so column by column and without calls where a comprehension will do."""
+    """The spans of a block; hot, so column by column, and in parts that stay in the processor's cache meanwhile."""
+    columns: list[list[Any]] = [[] for _ in _SPAN_COLUMNS]
+    for first in range(0, len(located), PART):
+        for column, values in zip(columns, _span_columns(located[first : first + PART], stored), strict=True):
+            column += values
+    names, types = zip(*_SPAN_COLUMNS, strict=True)
+    return Rows("spans", names, types, columns)
+
+
+def _span_columns(located: Sequence[Located], stored: Stored) -> list[list[Any]]:
+    """The columns of a part, in the order of `_SPAN_COLUMNS`; a comprehension wherever one will do."""
     items = [place.span for place in located]
     try:
         raws = [raw_of(span) for span in items]
@@ -354,7 +365,7 @@ def spans(located: Sequence[Located], stored: Stored) -> Rows:
     resources = [span.resource for span in items]
     secrets = [span.secrets for span in items]
     none: list[str] = []
-    columns: list[list[Any]] = [
+    return [
         [_time(span.start_ns) for span in items],
         [span.trace_id for span in items],
         [span.span_id for span in items],
@@ -388,5 +399,3 @@ def spans(located: Sequence[Located], stored: Stored) -> Rows:
         [place.index for place in located],
         raws,
     ]
-    names, types = zip(*_SPAN_COLUMNS, strict=True)
-    return Rows("spans", names, types, columns)
