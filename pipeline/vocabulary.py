@@ -26,9 +26,12 @@ MAX_PAIRS = 50_000
 MAX_VALUES_PER_KEY = 1000
 MIN_SECRET = 8  # no rule finds less
 _MARGIN = 1 << 16  # longer than any secret
-_VIEWS = 3  # levels of JSON inside JSON that are looked through
-_HIDES = re.compile(r"\\+(?:u00[2-7]|/)")
+_VIEWS = 10  # levels of escapes that are looked through: more than normalising ever undoes
+_LOOSE_VIEWS = 2  # of them, levels of percent signs: a link inside a link
+_HIDES = re.compile(r"\\+(?:u00(?:00|[2-7])|/)")
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.S)
+_LOOSE_HIDES = re.compile(r"%(?:2[0-9A-Fa-f]|3[A-Fa-f]|[46]0|[57][B-Fb-f])|\0")
+_LOOSE = re.compile(r"%([0-9a-fA-F]{2})|\0()")  # NUL beside every letter: UTF-16 read as bytes
 _SIMPLE = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
 
 
@@ -49,20 +52,20 @@ class Range(NamedTuple):
 
 
 class View:
-    """A text with one level of JSON escapes undone, and the way back to where its characters stood."""
+    """A text with one level of escapes undone, and the way back to where its characters stood."""
 
     __slots__ = ("_begins", "_stood", "text")
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, escape: re.Pattern[str] = _ESCAPE) -> None:
         out: list[str] = []
         self._begins, self._stood = array("q", (0,)), array("q", (0,))  # after each escape: here, and in the original
         done = size = 0
-        for found in _ESCAPE.finditer(text):
+        for found in escape.finditer(text):
             start, end = found.span()
             code, plain = found[1], found[2]
             char = chr(int(code, 16)) if code else _SIMPLE.get(plain, plain)
             out += text[done:start], "\ufffd" if "\ud800" <= char <= "\udfff" else char
-            size += start - done + 1
+            size += start - done + len(char)
             self._begins.append(size)
             self._stood.append(end)
             done = end
@@ -88,13 +91,33 @@ def _merge(ranges: list[Range]) -> list[Range]:
     return merged
 
 
-def _replace(text: str, ranges: Sequence[Range]) -> str:
+def _replace(text: str, ranges: Sequence[Range], most: int) -> str:
+    """The text with placeholders in place, and nothing of what stood behind its first `most` characters."""
     parts: list[str] = []
     done = 0
     for one in ranges:
+        if one.start >= most:
+            break
         parts += text[done : one.start], placeholder(one.hit)
         done = one.end
-    return "".join(parts) + text[done:]
+    return "".join(parts) + text[done:most]
+
+
+def _through(text: str) -> list[View]:
+    """The text as it reads once its escapes are undone, level by level; none where they hide nothing."""
+    views: list[View] = []
+    loose = 0
+    while len(views) < _VIEWS:
+        if _HIDES.search(text):
+            escape = _ESCAPE
+        elif loose < _LOOSE_VIEWS and _LOOSE_HIDES.search(text):
+            escape = _LOOSE
+            loose += 1
+        else:
+            break
+        views.append(View(text, escape))
+        text = views[-1].text
+    return views
 
 
 class Vocabulary:
@@ -206,9 +229,11 @@ class Vocabulary:
             if len(name) > MAX_KEPT_BYTES:
                 self._passing_names.append(name)
 
-    def _store(self, raw: bytes, key: str, value: Scalar | None, secrets: tuple[SecretMatch, ...]) -> None:
+    def _store(
+        self, raw: bytes, key: str, value: Scalar | None, secrets: tuple[SecretMatch, ...], cut: bool = False
+    ) -> None:
         """Store a masked KeyValue, cut to its bounds now that masking is done."""
-        truncated = len(key) > MAX_KEY
+        truncated = cut or len(key) > MAX_KEY
         if isinstance(value, str):
             most = self._limits.max_value_bytes
             if len(value) > most // 4:
@@ -223,14 +248,14 @@ class Vocabulary:
         edge = len(key)  # where "=" stands
         in_key = [Range(r.start, min(r.end, edge), r.hit) for r in ranges if r.start < edge]
         in_value = [Range(max(r.start - edge - 1, 0), r.end - edge - 1, r.hit) for r in ranges if r.end > edge + 1]
-        masked_key = _replace(key, in_key)
-        text = None if value is None else str(value)
-        masked = _replace(text, in_value) if text is not None and in_value else value
-        self._store(raw, masked_key, masked, self._matches(ranges, masked_key))
+        masked_key = _replace(key, in_key, edge)
+        text, most = "" if value is None else str(value), self._limits.max_value_bytes
+        masked = _replace(text, in_value, most) if value is not None and in_value else value
+        self._store(raw, masked_key, masked, self._matches(ranges, masked_key), len(text) > most)
         self._passing.append(raw)  # the cache is keyed by raw bytes: no secret outlives its request there
 
     def _mask_name(self, name: str, ranges: list[Range]) -> None:
-        self.names[name] = _replace(name, ranges)[:MAX_NAME]
+        self.names[name] = _replace(name, ranges, self._limits.max_value_bytes)[:MAX_NAME]
         self._passing_names.append(name)
         self.name_secrets[name] = self._matches(ranges, "name")
 
@@ -240,18 +265,16 @@ class Vocabulary:
         return tuple(match(one.hit, where) for one in ranges)
 
     def _hits(self, texts: list[str]) -> dict[int, list[Range]]:
-        """Ranges to replace, by index of the text: found as it stands, or once its JSON escapes are undone."""
+        """Ranges to replace, by index of the text: found as it stands, or once its escapes are undone."""
         views: list[tuple[int, list[View]]] = []
         scanned = texts
         kept = self._limits.max_value_bytes + _MARGIN  # what lies behind is cut off anyway
-        for index in [i for i, text in enumerate(texts) if "\\" in text]:
-            text, through = texts[index][:kept], list[View]()
-            while len(through) < _VIEWS and _HIDES.search(text):
-                through.append(View(text))
-                text = through[-1].text
-                scanned = [*texts] if scanned is texts else scanned
-                scanned.append(text)
-                views.append((index, list(through)))
+        for index in [i for i, text in enumerate(texts) if "\\" in text or "%" in text or "\0" in text]:
+            through = _through(texts[index][:kept])
+            if through and scanned is texts:
+                scanned = [*texts]
+            scanned += [view.text for view in through]  # appends to `texts` only where there is nothing to append
+            views += [(index, through[:level]) for level in range(1, len(through) + 1)]
         found: dict[int, list[Range]] = {}
         for at, hits in self._scanner.mask_many(scanned).items():
             index, through = (at, []) if at < len(texts) else views[at - len(texts)]

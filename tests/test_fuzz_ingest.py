@@ -133,6 +133,10 @@ PLACES: dict[str, Any] = {
     "url user": lambda s: span(1, "n", {"url.full": f"https://x:{s}@a.example/"}, kind=3),
     "escaped": lambda s: span(1, "n", {**_tool({}), "gen_ai.tool.call.arguments": _echo(s)}),
     "escaped twice": lambda s: span(1, "n", {**_tool({}), "gen_ai.tool.call.arguments": json.dumps(_echo(s))}),
+    "escaped to the bottom": lambda s: span(1, "n", {**_tool({}), "gen_ai.tool.call.arguments": _deeply(_echo(s))}),
+    "percent": lambda s: span(1, "n", {"url.full": f"https://a.example/?q={_percent(s)}"}, kind=3),
+    "percent in a link": lambda s: span(1, f"GET /?to={_percent('https://b.example/?q=' + _percent(s))}", {}),
+    "utf-16": lambda s: _carry(attributes=[{"key": "k", "value": {"bytesValue": _wide(s)}}]),
     "messages": lambda s: span(1, "n", {"gen_ai.operation.name": "chat", "gen_ai.input.messages": _said(s)}),
     "long value": lambda s: span(1, "n", {"k": "x " * 200_000 + s + " y" * 900_000}),
     "across the cut": lambda s: span(1, "n", {"k": "x " * (2**19 - 10) + s + " y" * 10}),
@@ -145,6 +149,19 @@ def _tool(arguments: dict[str, Any]) -> dict[str, Any]:
 
 def _echo(secret: str) -> str:
     return f'{{"command":"echo {_escaped(secret)}"}}'
+
+
+def _deeply(text: str) -> str:
+    """Wrapped as often as normalising would unwrap it again."""
+    return json.dumps(json.dumps(json.dumps(text)))
+
+
+def _percent(text: str) -> str:
+    return "".join(f"%{ord(c):02x}" for c in text)
+
+
+def _wide(text: str) -> str:
+    return msgspec.to_builtins(text.encode("utf-16"))
 
 
 def _said(secret: str) -> str:
@@ -163,7 +180,8 @@ def _leaks(secret: str, done: Ingested, ours: Ingest) -> bool:
         + repr(ours._homes)
         + repr([(t.session, t.agents, t.users) for t in ours._traces.of("default").values()])
     )
-    return secret in out or _escaped(secret) in out or secret in kept
+    out = out.replace("\\u0000", "")
+    return any(form in out for form in (secret, _escaped(secret), _percent(secret))) or secret in kept
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -181,6 +199,18 @@ def test_planted(place: str, encoding: Any) -> None:
         assert [m.rule_id for m in found.secrets][:1] == ["secret.github.pat"]
         assert found.secrets[0].fingerprint == _scanner().fingerprint(secret)
         assert sum(ours.masked.values()) >= 1
+
+
+def test_planted_behind_what_shrinks() -> None:
+    """What lay behind the cut stays there when masking makes the text before it shorter."""
+    secret = fill(TOKEN, 6)
+    key = f"-----BEGIN PRIVATE KEY-----\n{fill('<base64:60>', 1) * 50}\n-----END PRIVATE KEY-----"
+    for text in (f"{key} {'x ' * 40_000}{_escaped(secret)}", f"{key}{' ' * (2000 - len(key) % 2000)}{secret}"):
+        ours = _ingest(max_value_bytes=2000)
+        done = ours.traces(traces({}, {"s": [span(1, "n", {"k": text})]}).body, "json", received_ns=RECEIVED_NS)
+        assert not _leaks(secret, done, ours)
+        assert done.spans[0].truncated
+        assert len(done.spans[0].attributes["k"]) < 2000  # type: ignore[arg-type]  # text
 
 
 @pytest.mark.parametrize("encoding", ["protobuf", "json"])
