@@ -64,10 +64,19 @@ Folder = Annotated[Path | None, typer.Option(help="a folder of further rules")]
 Overrides = Annotated[Path | None, typer.Option(help="a file of changes to rules")]
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        version()
+        raise typer.Exit
+
+
 @app.callback()
 def _options(
     context: typer.Context,
     config: Annotated[Path | None, typer.Option("--config", "-c", help="settings file (TOML)")] = None,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="print the version and end")
+    ] = False,
 ) -> None:
     context.obj = config
 
@@ -78,6 +87,14 @@ def _settings(context: typer.Context) -> Settings:
     built = settings.load(context.obj)
     telemetry.configure(built.log_level, built.log_format)
     return built
+
+
+def _store_settings(context: typer.Context) -> Settings:
+    """Settings of a command that opens the store; what is made on the way is readable for its owner only."""
+    settings = _settings(context)
+    if settings.clickhouse.interface == "chdb":
+        settings.make_data_dir()
+    return settings
 
 
 def _write(line: bytes) -> None:
@@ -92,11 +109,21 @@ def serve(
 ) -> None:
     """Run everything in one process: gateway, engine and chDB store. The default way to start."""
     settings = _settings(context)
+    settings.make_data_dir()
     from pipeline import embedded
     from pipeline.sinks.console import ConsoleSink
 
+    def ready(running: embedded.Embedded) -> None:
+        """Where to send, where the results are, how to stop: for a person at a terminal."""
+        if not sys.stderr.isatty():
+            return
+        host = f"[{settings.gateway.host}]" if ":" in settings.gateway.host else settings.gateway.host
+        grpc = f", gRPC {host}:{running.grpc_port}" if running.grpc_port else ""
+        print(f"send OTLP to http://{host}:{running.http_port}{grpc}; how: docs/connect.md", file=sys.stderr)
+        print(f"results go to {settings.data_dir}; alerts appear here; ctrl-C stops", file=sys.stderr)
+
     listeners = [] if quiet else [ConsoleSink().write]
-    raise typer.Exit(embedded.serve(settings, listeners=listeners))
+    raise typer.Exit(embedded.serve(settings, listeners=listeners, started=ready))
 
 
 @app.command()
@@ -120,7 +147,7 @@ def worker(context: typer.Context) -> None:
 @app.command()
 def migrate(context: typer.Context) -> None:
     """Bring the store's schema up to date; safe to repeat."""
-    settings = _settings(context)
+    settings = _store_settings(context)
     from pipeline import migrate as migrations
     from pipeline.sinks.clickhouse import connect
 
@@ -199,7 +226,7 @@ def _close(report: Any, results: str) -> None:
         words.append(f"{report.skipped:,} objects of other kinds skipped")
     if report.broken:
         words.append(f"{report.broken:,} could not be read")
-    if report.broken or sys.stderr.isatty():
+    if report.broken or not report.files or sys.stderr.isatty():
         print("spanwatch: " + ", ".join(words), file=sys.stderr)
     raise typer.Exit(1 if report.broken else 0)
 
@@ -224,7 +251,7 @@ def rules_list(
     overrides: Overrides = None,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object per rule")] = False,
 ) -> None:
-    """List every rule: id, severity, title."""
+    """List every rule: id, severity, status, title; into a pipe with tabs between and no heading."""
     import msgspec
     from rich.console import Console
     from rich.table import Table
@@ -239,6 +266,10 @@ def rules_list(
     if as_json:
         for row in rows:
             _write(msgspec.json.encode(row) + b"\n")
+        return
+    if not sys.stdout.isatty():  # for grep and awk: a rule is a line, nothing folded at some width
+        for row in rows:
+            print("\t".join(row.values()))
         return
     table = Table(*rows[0], box=None) if rows else Table()
     for row in rows:
@@ -283,7 +314,7 @@ def replay_run(
     until: Received = None,
 ) -> None:
     """Run history through the engine with these rules; no notification ever leaves a replay."""
-    live = _settings(context)
+    live = _store_settings(context)
     from replay import run
 
     settings = _with_rules(live, [rules] if rules else [], overrides)
@@ -303,7 +334,7 @@ def replay_diff(
     until: Happened = None,
 ) -> None:
     """Compare the findings of two runs, rule by rule: added, lost, same."""
-    settings = _settings(context)
+    settings = _store_settings(context)
     from replay import compare
 
     diff = compare.stored(settings, run, base, since=since, until=until)

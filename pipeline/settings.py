@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import difflib
+import json
 import os
+import re
 import secrets
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -34,9 +39,17 @@ class _Section(BaseModel):
 class Rules(_Section):
     """What is detected: our rules, further folders, and what this deployment changes."""
 
-    folders: tuple[Path, ...] = ()
+    folders: Annotated[tuple[Path, ...], NoDecode] = Field((), description="in the environment like PATH, `:` between")
     overrides: Path | None = None
     builtin: bool = True
+
+    @field_validator("folders", mode="before")
+    @classmethod
+    def _one_variable(cls, value: Any) -> Any:
+        """One variable holds them all: like PATH, or as a JSON list."""
+        if not isinstance(value, str):
+            return value
+        return json.loads(value) if value.startswith("[") else tuple(part for part in value.split(os.pathsep) if part)
 
 
 class Gateway(_Section):
@@ -142,6 +155,16 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
 
+    def make_data_dir(self) -> None:
+        """Make `data_dir`, readable for its owner only. Raises SettingsError when it cannot be made or written."""
+        try:
+            self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            reason = "not a folder" if isinstance(error, FileExistsError) else error.strerror
+            raise SettingsError(f"data_dir {self.data_dir}: {reason}") from None
+        if not os.access(self.data_dir, os.W_OK | os.X_OK):
+            raise SettingsError(f"data_dir {self.data_dir}: not writable")
+
     def deployment_key(self) -> bytes:
         """The key of fingerprints and checkpoints; made once and kept in `data_dir/key` when none is set.
 
@@ -151,7 +174,7 @@ class Settings(BaseSettings):
             return self.key.get_secret_value().encode()
         path = self.data_dir / "key"
         try:
-            self.data_dir.mkdir(parents=True, exist_ok=True)
+            self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
             try:
                 handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             except FileExistsError:
@@ -178,7 +201,8 @@ def load(file: Path | None = None) -> Settings:
         if name.startswith(PREFIX) and not name.startswith(TEST_PREFIX) and name.split("__", 1)[0] not in known
     )
     if unknown:
-        raise SettingsError("unknown setting: " + ", ".join(unknown))
+        spelled = [PREFIX + name.upper().replace(".", "__") for name in names()]
+        raise SettingsError("\n".join(_unknown(name, spelled) for name in unknown))
 
     class FromFile(Settings):
         model_config = SettingsConfigDict(toml_file=path)
@@ -188,7 +212,37 @@ def load(file: Path | None = None) -> Settings:
             path.read_bytes()
         return FromFile()
     except ValidationError as error:
-        lines = [f"{'.'.join(str(p) for p in e['loc'])}: {e['msg']}" for e in error.errors(include_input=False)]
-        raise SettingsError("; ".join(lines)) from None
-    except (OSError, SettingsSourceError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError(f"{path or 'environment'}: {type(error).__name__}") from None
+        raise SettingsError("\n".join(_fault(one) for one in error.errors(include_input=False))) from None
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror}") from None
+    except tomllib.TOMLDecodeError as error:  # only the place: the rest of its message can quote the file
+        place = re.search(r" \((at [^()]+)\)$", str(error))
+        raise SettingsError(f"{path}: not TOML{', ' + place[1] if place else ''}") from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"{path}: not TOML, not even text") from None
+    except SettingsSourceError as error:
+        section = re.search(r'field "(\w+)"', str(error))
+        name = PREFIX + (section[1].upper() if section else "")
+        raise SettingsError(f"{name}: is a section; set its parts one by one, as {name}__...") from None
+
+
+def names(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[str]:
+    """Every setting by the name it has in a file, `gateway.port`."""
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from names(field.annotation, f"{prefix}{name}.")
+        else:
+            yield prefix + name
+
+
+def _fault(error: Any) -> str:
+    """One line about a setting that was refused, without its value."""
+    name = ".".join(map(str, error["loc"]))
+    if error["type"] == "extra_forbidden":
+        return _unknown(name, list(names()))
+    return f"{name}: {error['msg'].replace('Input should', 'should')}"
+
+
+def _unknown(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
+    return f"unknown setting: {name}" + (f"; did you mean {close[0]}?" if close else "")

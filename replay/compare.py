@@ -15,6 +15,8 @@ from pipeline.errors import SettingsError
 from pipeline.settings import Settings
 from pipeline.sinks.clickhouse import Clients, raised
 
+UNKNOWN_DATABASE = 81  # ClickHouse's number
+
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
     """Findings of one rule, counted by id."""
@@ -87,6 +89,8 @@ def between(
                 raise SettingsError(f"run {label!r}: nothing is stored under this name")
         rows = client.query(query, parameters={"run": run, "base": base, **bounds}).result_rows
     except (ClickHouseError, OSError) as error:
+        if getattr(error, "code", None) == UNKNOWN_DATABASE:
+            raise SettingsError(f"database {database}: nothing is stored yet; is data_dir the right one?") from None
         raised("findings", error)
     rules = tuple(Row(rule_id=r[0], added=r[1], lost=r[2], same=r[3]) for r in rows)
     return Diff(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import cli, errors
+from pipeline import cli, errors, settings
 from tests.payloads import as_json, token, traces
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -92,7 +92,63 @@ def test_every_error_has_a_status_and_none_is_shared() -> None:
 def test_a_mistyped_setting_is_refused(run: Run) -> None:
     done = run("rules", "check", SPANWATCH_DATADIR="x")
     assert (done.returncode, done.stdout) == (3, "")
-    assert done.stderr == "spanwatch: unknown setting: SPANWATCH_DATADIR\n"
+    assert done.stderr == "spanwatch: unknown setting: SPANWATCH_DATADIR; did you mean SPANWATCH_DATA_DIR?\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("GATEWAY__PORTT", "1", "unknown setting: gateway.portt; did you mean gateway.port?"),
+        ("LOG_LEVEL", "loud", "log_level: should be 'debug', 'info', 'warning' or 'error'"),
+        ("GATEWAY", "x", "SPANWATCH_GATEWAY: is a section; set its parts one by one, as SPANWATCH_GATEWAY__..."),
+        ("CONFIG", "/nowhere.toml", "/nowhere.toml: No such file or directory"),
+    ],
+)
+def test_a_wrong_setting_is_one_line_that_says_what_to_do(
+    name: str, value: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"SPANWATCH_{name}", value)
+    with pytest.raises(errors.SettingsError) as caught:
+        settings.load()
+    assert str(caught.value) == said
+
+
+def test_a_file_that_is_no_toml_is_refused_by_place_and_never_quoted(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text('[clickhouse]\npassword = "hush" hush\n')
+    (tmp_path / "b.toml").write_bytes(b"\xff\xfe\x00")
+    for name, said in (("a", "not TOML, at line 2, column 19"), ("b", "not TOML, not even text")):
+        with pytest.raises(errors.SettingsError) as caught:
+            settings.load(tmp_path / f"{name}.toml")
+        assert str(caught.value) == f"{tmp_path / name}.toml: {said}"
+
+
+@pytest.mark.parametrize("value", ["/a:/b", '["/a", "/b"]'])
+def test_rule_folders_come_in_one_variable(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Like PATH, or as JSON."""
+    monkeypatch.setenv("SPANWATCH_RULES__FOLDERS", value)
+    assert settings.load().rules.folders == (Path("/a"), Path("/b"))
+
+
+def test_serve_refuses_a_data_dir_that_cannot_be(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("")
+    for folder, reason in ((tmp_path / "taken", "not a folder"), (tmp_path / "taken" / "in", "Not a directory")):
+        done = run("serve", SPANWATCH_DATA_DIR=str(folder))
+        assert (done.returncode, done.stderr) == (3, f"spanwatch: data_dir {folder}: {reason}\n")
+
+
+def test_what_is_made_for_a_key_is_its_owners(run: Run, tmp_path: Path) -> None:
+    assert run("scan", stdin="nothing here").returncode == 0
+    assert (tmp_path / "data").stat().st_mode & 0o077 == 0
+
+
+def test_a_diff_over_an_empty_store_says_so(run: Run) -> None:
+    done = run("replay", "diff", "a")
+    assert done.returncode == 3
+    assert done.stderr == "spanwatch: database spanwatch: nothing is stored yet; is data_dir the right one?\n"
+
+
+def test_version_is_an_option_too(run: Run) -> None:
+    assert run("--version").stdout == run("version").stdout != ""
 
 
 def test_a_settings_file_is_named_by_config(run: Run, tmp_path: Path) -> None:
@@ -139,6 +195,8 @@ def test_scan_reads_standard_input(run: Run) -> None:
 def test_rules_list_and_check(run: Run, tmp_path: Path) -> None:
     listed = [json.loads(line) for line in run("rules", "list", "--json").stdout.splitlines()]
     assert {rule["id"]: rule["severity"] for rule in listed}["secret.github.pat"] == "high"
+    lines = [line.split("\t") for line in run("rules", "list").stdout.splitlines()]
+    assert lines == [list(rule.values()) for rule in listed], "in a pipe a rule is a line, folded nowhere"
     assert {rule["severity"] for rule in listed} <= {"info", "low", "medium", "high", "critical"}
     (tmp_path / "mine" / "secrets").mkdir(parents=True)
     (tmp_path / "mine" / "secrets" / "a.yml").write_text("- id: 'BAD ID'\n")
@@ -146,8 +204,21 @@ def test_rules_list_and_check(run: Run, tmp_path: Path) -> None:
     done = run("rules", "check", tmp_path / "mine")
     assert done.returncode == 4
     assert "a.yml" in done.stderr
-    assert "b.yml" in done.stderr
+    assert "b.yml: line 2: not readable as YAML" in done.stderr
     assert "Traceback" not in done.stderr
+    (tmp_path / "empty").mkdir()
+    done = run("rules", "check", tmp_path / "empty", tmp_path / "none")
+    assert done.stderr.splitlines() == [
+        f"spanwatch: {tmp_path / 'empty'}: no rule file (*.yml, *.yaml) in it",
+        f"spanwatch: {tmp_path / 'none'}: no such folder",
+    ]
+
+
+def test_files_without_any_input_are_not_passed_over_in_silence(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    done = run("detect", tmp_path / "in")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr.startswith("spanwatch: 0 files, ")
 
 
 def test_token_new_keeps_the_token_apart_from_its_entry(run: Run) -> None:
