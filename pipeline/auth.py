@@ -125,7 +125,12 @@ def new_token(tenant: str, emitter: str, requests_per_second: float | None = Non
     try:
         entry = msgspec.convert(fields, Token)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"tenant and emitter are names of letters, digits and ._:@-: {error}") from None
+        wrong = str(error).rpartition("$.")[2].rstrip("`")
+        raise SettingsError(
+            f"{wrong}: 1 to 64 letters, digits and . _ : @ -, the first one a letter or digit"
+            if wrong in ("tenant", "emitter")
+            else str(error)
+        ) from None
     lines = ["[[tokens]]", f'sha256 = "{entry.sha256}"', f'tenant = "{tenant}"', f'emitter = "{emitter}"']
     if requests_per_second is not None:
         lines.append(f"requests_per_second = {float(requests_per_second)}")

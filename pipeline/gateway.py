@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import NamedTuple
 
@@ -24,7 +23,7 @@ from pipeline.answers import SIGNALS, Answer, Encoding, Kind, SignalName
 from pipeline.auth import check_bind
 from pipeline.errors import DecodeError, SettingsError
 from pipeline.ingest import inflate
-from pipeline.otlp_grpc import GrpcServer
+from pipeline.otlp_grpc import GrpcServer, listener
 from pipeline.receiver import Receiver
 from pipeline.settings import Gateway
 from pipeline.telemetry import Metrics
@@ -193,23 +192,19 @@ class GatewayServer:
         """Listen. Raises SettingsError when an address is not allowed or not free."""
         host, port = self._settings.host, self._settings.port
         check_bind(host, self._receiver.tokens)
-        try:
-            family = socket.AF_INET6 if ":" in host else socket.AF_INET
-            listener = socket.create_server((host, port), family=family, backlog=2048)
-        except OSError as error:
-            raise SettingsError(f"gateway {host}:{port}: {error.strerror}") from None
+        http = listener(host, port, "gateway.port")
         try:
             grpc_port = await self._grpc.start() if self._grpc else 0
         except SettingsError:
-            listener.close()
+            http.close()
             raise
-        self._task = asyncio.create_task(self._http.serve(sockets=[listener]))
+        self._task = asyncio.create_task(self._http.serve(sockets=[http]))
         while not self._http.started:
             if self._task.done():
                 await self._task
                 raise SettingsError(f"gateway {host}:{port}: could not start")
             await asyncio.sleep(0.005)
-        self.ports = Ports(int(listener.getsockname()[1]), grpc_port)
+        self.ports = Ports(int(http.getsockname()[1]), grpc_port)
         return self.ports
 
     async def stop(self) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import socket
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -53,10 +56,11 @@ class GrpcServer:
             handler = grpc.unary_unary_rpc_method_handler(self._export(signal))
             server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {"Export": handler}),))
         host = f"[{self._settings.host}]" if ":" in self._settings.host else self._settings.host
+        listener(self._settings.host, self._settings.grpc_port, "gateway.grpc_port").close()  # gRPC never says why not
         try:
             port = server.add_insecure_port(f"{host}:{self._settings.grpc_port}")
         except RuntimeError:
-            raise SettingsError(f"gateway {host}:{self._settings.grpc_port}: address not free") from None
+            raise SettingsError(f"gateway.grpc_port: {host}:{self._settings.grpc_port}: address not free") from None
         await server.start()
         return int(port)
 
@@ -86,6 +90,18 @@ class GrpcServer:
             return identity
         self._metrics.request_bytes.labels("grpc", signal).inc(len(body))
         return await self._receiver.receive(signal, body, "protobuf", identity, "grpc")
+
+
+def listener(host: str, port: int, setting: str) -> socket.socket:
+    """A listening socket. Raises SettingsError that names the setting, the address and the system's reason."""
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        number = error.errno or 0
+        reason = os.strerror(number) if number > 0 else error.strerror
+        hint = "; stop what listens there, or set another port" if number == errno.EADDRINUSE else ""
+        raise SettingsError(f"{setting}: {host}:{port}: {reason}{hint}") from None
 
 
 def _details(code: grpc.StatusCode, answer: Answer) -> tuple[tuple[str, bytes], ...]:

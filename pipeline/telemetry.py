@@ -8,6 +8,7 @@ the places it passed, because the message of an exception can quote what it chok
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import time
 import traceback
@@ -26,6 +27,7 @@ from pipeline.records import Block
 
 MAX_TEXT = 300  # longer log values are cut: a name, a reason, a path are shorter
 MAX_FRAMES = 12
+PLACE = re.compile(r"['\"]?%(?:\(\w+\))?[-#0+]*\d*(?:\.\d+)?[srdifgxc]['\"]?")  # where an argument would stand
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
@@ -280,5 +282,6 @@ def _places(error: BaseException) -> str:
 
 def _without_arguments(record: logging.LogRecord) -> bool:
     """A library's log line keeps the first line of its template: arguments can be anything, also input."""
-    record.msg, record.args = str(record.msg).partition("\n")[0], None
+    template = str(record.msg).partition("\n")[0]
+    record.msg, record.args = PLACE.sub("…", template) if record.args else template, None
     return True

@@ -120,8 +120,9 @@ def test_a_missing_file_is_refused_at_the_start(file: Path) -> None:
 def test_names_that_are_no_plain_words_are_refused() -> None:
     """A tenant stands in keys and ids."""
     for tenant, emitter in (("a/b", "ci"), ("", "ci"), ("acme", 'c"i'), ("acme", "x" * 65)):
-        with pytest.raises(SettingsError, match="names"):
+        with pytest.raises(SettingsError, match=r"^(tenant|emitter): 1 to 64 letters") as caught:
             new_token(tenant, emitter)
+        assert "regex" not in str(caught.value)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.10", "::1", "localhost"])

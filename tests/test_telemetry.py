@@ -179,3 +179,13 @@ def test_libraries_speak_from_warning_on() -> None:
     logging.getLogger("noisy").warning("shown")
     structlog.get_logger().debug("ours")
     assert [line["event"] for line in lines(out)] == ["shown", "ours"]
+
+
+@pytest.mark.usefixtures("restore")
+def test_where_a_library_names_a_value_a_gap_is_left() -> None:
+    """Nobody is to read the value, nor `%s`; what only looks like a place is left alone."""
+    out = io.StringIO()
+    telemetry.configure("info", "json", out)
+    logging.getLogger("client").warning('cannot connect to "%s:%s": %r', CANARY, 9, CANARY)
+    logging.getLogger("client").warning("disk 95%full")
+    assert [line["event"] for line in lines(out)] == ["cannot connect to …:…: …", "disk 95%full"]
