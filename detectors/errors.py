@@ -22,7 +22,7 @@ class RuleError(Error):
     """
 
     def __init__(self, file: str, path: str, reason: str) -> None:
-        super().__init__(f"{file}: {path}: {reason}")
+        super().__init__(f"{file}: {reason}" if path == "$" else f"{file}: {path}: {reason}")
         self.file, self.path, self.reason = file, path, reason
 
 

@@ -168,7 +168,10 @@ class _Reading:
         if not folder.is_dir():
             self._wrong(folder, "$", "no such folder")
             return []
-        return sorted(file for file in folder.rglob("*") if file.suffix in (".yml", ".yaml"))
+        found = sorted(file for file in folder.rglob("*") if file.suffix in (".yml", ".yaml"))
+        if not found:
+            self._wrong(folder, "$", "no rule file (*.yml, *.yaml) in it")
+        return found
 
     def _hash(self, file: Path) -> None:
         raw = file.read_bytes()

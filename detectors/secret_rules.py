@@ -97,7 +97,9 @@ def _decode(file: Path) -> list[SecretRule]:
     try:
         raw: Any = yaml.load(file.read_text("utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise RuleError(str(file), "$", f"not readable as YAML: {type(error).__name__}") from error
+        line = getattr(getattr(error, "problem_mark", None), "line", None)
+        where = "$" if line is None else f"line {line + 1}"
+        raise RuleError(str(file), where, f"not readable as YAML: {type(error).__name__}") from error
     try:
         return msgspec.convert(raw, list[SecretRule])
     except msgspec.ValidationError as error:
