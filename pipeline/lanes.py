@@ -7,6 +7,7 @@ store that is away. What decides where a partition goes on is its checkpoint, ne
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -107,15 +108,20 @@ class Stage:
                 if lane is not None:
                     await self._feed(lane, current)
 
-    async def checkpoint(self) -> None:
-        """Let time pass in every engine, remember its state, acknowledge what that covers."""
+    async def checkpoint(self) -> float:
+        """Let time pass in every engine, remember its state, acknowledge what that covers.
+
+        The seconds that saving took: not those spent waiting for a lane, or for a store that was away.
+        """
+        took = 0.0
         for lane in list(self.lanes.values()):
             async with lane.lock:
                 if lane.ready and not lane.gone.is_set():
                     try:
-                        await self._checkpoint(lane, tick=True)
+                        took += await self._checkpoint(lane, tick=True)
                     except SinkUnavailable as error:
                         self._away(error)
+        return took
 
     def assigned(self) -> None:
         """A rebalance is over: take records again."""
@@ -147,16 +153,22 @@ class Stage:
             except SinkUnavailable as error:
                 self._away(error)
 
-    async def _checkpoint(self, lane: Lane, *, tick: bool) -> None:
+    async def _checkpoint(self, lane: Lane, *, tick: bool) -> float:
         worker = lane.worker
+
+        def save() -> tuple[int, float]:
+            began = time.perf_counter()
+            return worker.checkpoint(), time.perf_counter() - began
+
         if tick and worker.idle:
             now_ns = self._now_ns()
             await self._run(lambda: worker.tick(now_ns))
-        lane.saved = await self._run(worker.checkpoint)
+        lane.saved, took = await self._run(save)
         while lane.pending and lane.pending[0].message.offset < lane.saved:
             event = lane.pending.popleft()
             if event.message.generation_id == self._position.generation():
                 event.ack()
+        return took
 
     async def _open(self, partition: int) -> Lane | None:
         """The lane of a partition, its engine back where its checkpoint left it; None when it is taken away first."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -136,11 +137,10 @@ class Live:
             rest = self.settings.worker.checkpoint_seconds
             while not app.should_stop:
                 await app.sleep(rest)
-                began = app.loop.time()
+                took = 0.0
                 for stage in self.stages:
-                    await stage.checkpoint()
+                    took += await stage.checkpoint()
                     self.metrics.checkpoints_saved.inc()
-                took = app.loop.time() - began
                 rest = max(self.settings.worker.checkpoint_seconds, CHECKPOINT_SHARE * took)
 
     # what the stages' threads send to the broker
@@ -277,6 +277,14 @@ def _credentials(settings: Kafka) -> Any:
     )
 
 
+class _Process(faust.Worker):
+    """Faust's worker without its debugging signals: they print the values of variables, or wait at a prompt."""
+
+    def _install_signal_handlers_unix(self) -> None:
+        self.loop.add_signal_handler(signal.SIGINT, self._on_sigint)
+        self.loop.add_signal_handler(signal.SIGTERM, self._on_sigterm)
+
+
 def run_worker(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT; ends the process. Exit status 1 after a crash: start it again and it goes on.
 
@@ -285,7 +293,7 @@ def run_worker(settings: Settings) -> None:
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     partitions = asyncio.run(kafka.ensure_topics(settings.kafka))
     live = Live(settings, build.rules(settings), partitions)
-    worker = faust.Worker(live.app, override_logging=False, redirect_stdouts=False, quiet=True)
+    worker = _Process(live.app, override_logging=False, redirect_stdouts=False, quiet=True)
     live.app.conf.web_enabled = False  # the Worker turns it on
     status = 1
     try:

@@ -13,7 +13,7 @@ from detectors.engine import Engine
 from pipeline import lanes
 from pipeline.errors import SettingsError, SinkUnavailable
 from pipeline.lanes import Stage
-from pipeline.records import Block, Entry, encode
+from pipeline.records import Block, Checkpoint, Entry, encode
 from pipeline.sinks.memory import MemorySink
 from pipeline.state import MemoryStore
 from pipeline.worker import Worker
@@ -112,6 +112,29 @@ def test_nothing_is_acknowledged_before_a_checkpoint_covers_it(bench: Bench) -> 
         assert acked == []
         await stage.checkpoint()
         assert acked == [0, 1, 2, 3, 4]
+
+    run(work)
+
+
+def test_a_checkpoint_the_store_refused_covers_nothing_and_cost_nothing(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What saving took decides how long the next one waits: time with the store away is not a cost of saving."""
+
+    def refuse(checkpoint: Checkpoint) -> None:
+        raise SinkUnavailable("not now")
+
+    event = Given(0)
+
+    async def work() -> None:
+        stage = bench.stage()
+        await stage.take([event])
+        with monkeypatch.context() as away:
+            away.setattr(bench.store, "save", refuse)
+            assert await stage.checkpoint() == 0.0
+        assert not event.acked
+        assert await stage.checkpoint() > 0.0
+        assert event.acked
 
     run(work)
 
