@@ -22,6 +22,30 @@ HEAD = """# Reference
 Written by `python docs/reference.py` from the code; do not edit by hand.
 """
 
+OVERRIDES = """\
+## Overrides
+
+What one deployment changes about rules, in a YAML file named by `SPANWATCH_RULES__OVERRIDES` or `--overrides`.
+`spanwatch rules check --overrides FILE` says what is wrong with it; `spanwatch rules list` has the ids.
+
+```yaml
+secret.github.pat:
+  severity: critical
+secret.slack.bot_token:
+  enabled: false
+destructive.force-push:
+  except:
+    - command.line|contains: 'scratch.git'
+```
+
+| key | meaning |
+|---|---|
+| `enabled` | `false` leaves the rule or detector out |
+| `severity` | info, low, medium, high or critical |
+| `threshold` | how much it takes: entropy of a secret, events of a counting correlation, the bound of a detector |
+| `except` | where a behaviour rule stays silent: Sigma selections, one of which suffices |
+"""
+
 
 def commands() -> Iterator[tuple[str, Any]]:
     """(full name, command) of every command that does something."""
@@ -77,10 +101,16 @@ def page() -> str:
             rows.append(f"| `{spelled}` | {getattr(one, 'help', None) or ''}{' (required)' if one.required else ''} |")
         lines += ["| argument | meaning |", "|---|---|", *rows, ""] if rows else []
     lines += ["## Exit status", "", "| status | meaning |", "|---|---|", "| 0 | done |"]
-    lines += ["| 1 | done in part: some input could not be read; or the compared runs differ |"]
+    lines += [
+        "| 1 | done in part: some input could not be read; the compared runs differ; or `serve` could not go on |"
+    ]
     lines += ["| 2 | the command line was wrong |"]
     for kind, status in cli.EXIT.items():
         lines.append(f"| {status} | {kind.__name__}: {(kind.__doc__ or '').strip().splitlines()[0]} |")
+    lines += [
+        f"| {cli.OTHER_ERROR} | another error that was foreseen |",
+        f"| {cli.INTERRUPTED} | ctrl-C; `serve` ends with 0 |",
+    ]
     lines += ["", "## Settings", ""]
     lines += [
         "Environment over a TOML file (`--config`, or `SPANWATCH_CONFIG`) over defaults; unknown names are refused."
@@ -88,6 +118,7 @@ def page() -> str:
     lines += ["`SPANWATCH_GATEWAY__PORT=4319` is `[gateway]` with `port = 4319` in the file.", ""]
     lines += ["| environment name | type | default | meaning |", "|---|---|---|---|"]
     lines += [f"| `{name}` | {kind} | {default} | {meaning} |" for name, kind, default, meaning in settings()]
+    lines += ["", *OVERRIDES.splitlines()]
     lines += ["", "## Metrics", "", "On `/metrics`, in Prometheus text format.", ""]
     lines += ["| metric | kind | meaning |", "|---|---|---|"]
     lines += [f"| `{name}` | {kind} | {meaning} |" for name, kind, meaning in metrics()]

@@ -8,9 +8,11 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import typer
 
+from detectors import rule
 from pipeline.cli import app
 from pipeline.settings import CONFIG_FILE, PREFIX, TEST_PREFIX
 
@@ -155,6 +157,18 @@ def test_the_connect_table_of_the_readme_agrees_with_the_page() -> None:
     assert len(said) > 8
     for assignment in said:
         assert assignment in connect, assignment
+
+
+def test_the_example_of_overrides_is_accepted_and_shows_every_key(tmp_path: Path) -> None:
+    text = (ROOT / "docs/reference.md").read_text()
+    (example,) = blocks(text, "yaml")
+    (tmp_path / "overrides.yml").write_text(example)
+    changed = rule.read(overrides=tmp_path / "overrides.yml")
+    ids = {one.id for one in (*changed.secrets, *changed.behaviour)}
+    assert "secret.slack.bot_token" not in ids
+    assert {"secret.github.pat", "destructive.force-push"} <= ids & changed.overrides.keys()
+    keys = {field.encode_name for field in msgspec.structs.fields(rule.Override)}
+    assert keys == set(re.findall(r"^\| `(\w+)` \|", text.split("## Overrides")[1].split("## Metrics")[0], re.M))
 
 
 def test_the_checks_of_this_file_can_fail() -> None:
