@@ -320,6 +320,8 @@ def replay_run(
     settings = _with_rules(live, [rules] if rules else [], overrides)
     report = run.replay(live, label, settings=settings, files=files or [], since=since, until=until)
     print(report.line())
+    if sys.stderr.isatty():
+        print(f"next: spanwatch replay diff {label} live", file=sys.stderr)
     raise typer.Exit(1 if report.broken else 0)
 
 
