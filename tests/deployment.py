@@ -32,12 +32,14 @@ SECTIONS = ("kafka", "clickhouse", "worker", "gateway")
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """The environment a process needs to come to these settings."""
+    """The environment a process needs to come to these settings; which rules it uses stands in a file beside it."""
+    config = settings.data_dir.with_suffix(".toml")
+    folders = json.dumps([str(folder) for folder in settings.rules.folders])
+    config.write_text(f"[rules]\nbuiltin = {json.dumps(settings.rules.builtin)}\nfolders = {folders}\n")
     values = {
         "SPANWATCH_DATA_DIR": str(settings.data_dir),
         "SPANWATCH_KEY": KEY,
-        "SPANWATCH_RULES__BUILTIN": str(settings.rules.builtin),
-        "SPANWATCH_RULES__FOLDERS": json.dumps([str(folder) for folder in settings.rules.folders]),
+        "SPANWATCH_CONFIG": str(config),
     }
     for section in SECTIONS:
         part = getattr(settings, section)

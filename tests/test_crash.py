@@ -139,7 +139,7 @@ def test_two_workers_killed_one_after_the_other_lose_and_repeat_nothing(
         for kill in range(KILLS):
             if kill % 4:  # else at once, while it starts or while partitions change hands
                 await_work(workers[(kill + 1) % 2])
-            time.sleep(dice.uniform(0.0, 2.0))
+            time.sleep(dice.uniform(0.0, 1.5))
             workers[kill % 2].kill()
             workers[kill % 2] = running.start()
             progress.append(running.rows("SELECT count() FROM {db}.spans")[0][0])
