@@ -376,7 +376,12 @@ class _Reading:
         loaded = self._load(file)
         if not loaded:
             return {}
-        return self._convert(file, loaded[0][2], dict[str, Override]) or {}
+        raw = loaded[0][2]
+        if not isinstance(raw, dict):
+            self._wrong(file, "$", "expected rule ids, and under each what changes")
+            return {}
+        found = {str(name): self._convert(file, change, Override, str(name)) for name, change in raw.items()}
+        return {name: change for name, change in found.items() if change is not None}
 
     @staticmethod
     def _overlaid(rules: Sequence[Any], changes: dict[str, Override]) -> list[Any]:

@@ -297,6 +297,19 @@ def test_a_wrong_override_is_refused(tmp_path: Path, text: str, reason: str) -> 
         rule.read(overrides=file)
 
 
+def test_every_wrong_override_is_named_with_its_rule(tmp_path: Path) -> None:
+    file = tmp_path / "overrides.yml"
+    file.write_text("secret.github.pat: {severity: urgent}\nsecret.slack.bot_token: {sevrity: low}\n")
+    with pytest.raises(RuleErrors) as caught:
+        rule.read(overrides=file)
+    first, second = caught.value.errors
+    assert (first.path, second.path) == ("secret.github.pat.severity", "secret.slack.bot_token")
+    assert "sevrity" in second.reason
+    file.write_text("- secret.github.pat\n")
+    with pytest.raises(RuleError, match="expected rule ids"):
+        rule.read(overrides=file)
+
+
 def test_the_hash_names_contents_and_overrides(tmp_path: Path) -> None:
     text = sigma("s: {url: a}\ncondition: s")
     first = read(tmp_path, text)
