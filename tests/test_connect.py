@@ -16,7 +16,7 @@ import yaml
 from pipeline import auth
 from pipeline.cli import app
 from pipeline.settings import CONFIG_FILE, PREFIX, Settings
-from tests import running
+from tests import otlp, running
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "docs/connect.md", ROOT / "docs/deploy.md"]
@@ -78,18 +78,28 @@ def test_the_environment_the_page_sets_reaches_the_exporter(
 
 def test_the_check_of_the_way_in_answers_as_the_page_says(tokens: tuple[Path, str]) -> None:
     file, token = tokens
-    (line,) = [line for block in blocks(PAGES[0], "sh") for line in block.splitlines() if line.startswith("curl ")]
-    headers = dict(h.split(": ", 1) for h in re.findall(r'-H "([^"]+)"', line))
-    body = re.search(r"-d '(.*?)'", line)
-    path = re.search(r"http://127\.0\.0\.1:4318(\S+)", line)
+    way_in, arrived = [
+        line for block in blocks(PAGES[0], "sh") for line in block.splitlines() if line.startswith("curl ")
+    ]
+    shown = re.search(r"grep -E '(.*)'", arrived)
+    headers = dict(h.split(": ", 1) for h in re.findall(r'-H "([^"]+)"', way_in))
+    body = re.search(r"-d '(.*?)'", way_in)
+    path = re.search(r"http://127\.0\.0\.1:4318(\S+)", way_in)
+    assert shown is not None
     assert body is not None
     assert path is not None
     headers["Authorization"] = headers["Authorization"].replace("$OTLP_TOKEN", token)
     with running.gateway(tokens_file=file) as gateway:
         answer = httpx.post(gateway.url + path[1], content=body[1], headers=headers)
         refused = httpx.post(gateway.url + path[1], content=body[1], headers=headers | {"Authorization": "Bearer no"})
+        sent = httpx.post(gateway.url + path[1], content=otlp.traces_json(), headers=headers)
+        metrics = httpx.get(gateway.url + "/metrics").text
     assert (answer.status_code, answer.text) == (200, "{}")
     assert refused.status_code == 401
+    assert sent.status_code == 200
+    assert 'spanwatch_records_accepted_total{signal="traces"} 1.0' in [
+        line for line in metrics.splitlines() if re.search(shown[1], line)
+    ]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
