@@ -1,7 +1,7 @@
 """The live driver: Faust shares the partitions out over the workers, each partition's records go through a Worker.
 
 Acknowledgements are ours, never Faust's: `noack_take` leaves them to us, a crashing agent ends the process instead
-of losing its batch, and an offset is acknowledged only when a checkpoint covers it. `docs/decisions` has the rest.
+of losing its batch, and an offset is acknowledged only when a checkpoint covers it. docs/decisions/0007 has the rest.
 """
 
 from __future__ import annotations
