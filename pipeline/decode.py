@@ -18,6 +18,7 @@ from pipeline.errors import DecodeError
 
 TOO_DEEP = "[too deep]"
 MAX_ID_BYTES = 32
+MAX_RECORDS = 100_000  # of one request, its resources and scopes counted in: empty ones cost two bytes to send
 _I64 = 1 << 63
 _NO_ID = frozenset((b"", bytes(8), bytes(16)))
 
@@ -131,10 +132,13 @@ def _records(body: bytes, limit: int, read: Any) -> tuple[list[Group], list[Brok
     except WireError:
         raise DecodeError("protobuf", "malformed request") from None
     groups, broken = [], []
+    count = bounded(len(request.resources))
     for per_resource in request.resources:
         resource = per_resource.resource
+        count = bounded(count + len(per_resource.scopes))
         for per_scope in per_resource.scopes:
             items = []
+            count = bounded(count + len(per_scope.records))
             for raw in per_scope.records:
                 try:
                     items.append(read(raw, limit))
@@ -142,13 +146,21 @@ def _records(body: bytes, limit: int, read: Any) -> tuple[list[Group], list[Brok
                     broken.append(Broken("protobuf", "malformed record", raw))
                 except ValueError:
                     broken.append(Broken("id", "trace or span id is no id", raw))
-            groups.append(Group(resource, per_scope.scope, items))
+            if items:
+                groups.append(Group(resource, per_scope.scope, items))
     return groups, broken
+
+
+def bounded(count: int) -> int:
+    """The number of records so far; DecodeError when no honest request has as many."""
+    if count > MAX_RECORDS:
+        raise DecodeError("too_large", f"more than {MAX_RECORDS} records in one request")
+    return count
 
 
 def _span(raw: bytes, limit: int) -> Item:
     span = wire.Span.FromString(raw)
-    attributes: list[bytes] = span.attributes[:]
+    attributes: list[bytes] = span.attributes[: limit + 1]
     parent = span.parent_span_id
     item = Item(
         hex_id(span.trace_id),

@@ -10,6 +10,7 @@ import hmac
 import threading
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import cache
 from itertools import chain
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -24,13 +25,16 @@ from pipeline.inflate import inflate
 from pipeline.normalise import Meaning, Normaliser, Place, Unknown
 from pipeline.records import DeadLetter
 from pipeline.settings import Gateway
-from pipeline.traces import UNTOLD, Trace, Traces, hear, session_of
+from pipeline.traces import MAX_ID, UNTOLD, Trace, Traces, hear, session_of, short
 from pipeline.vocabulary import MAX_NAME, Vocabulary
 
 Encoding: TypeAlias = Literal["protobuf", "json"]
 
 MAX_PLACES = 10_000
-MAX_ID = 256  # characters; longer ids are hashed
+MAX_PLACE_BYTES = 64 * 2**20  # of them together, as they came
+MAX_RESOURCE, MAX_SCOPE = 16_384, 4096  # attributes of them in characters, 64 each besides: every record carries them
+MAX_SERVICE = 1024
+MAX_MATCHES = 64  # secrets of a resource and scope: every record of it reports them
 EARLIEST_NS = 946_684_800_000_000_000  # 2000-01-01
 LATEST_NS = 4_102_444_800_000_000_000  # 2100-01-01
 _STATUS: tuple[Literal["unset", "ok", "error"], ...] = ("unset", "ok", "error")
@@ -54,6 +58,15 @@ class _Home(NamedTuple):
     scope_attributes: dict[str, Scalar]
     place: Place
     secrets: tuple[SecretMatch, ...]
+    truncated: bool
+
+
+class _Owner(NamedTuple):
+    """A resource, masked: what its scopes share."""
+
+    resource: Resource
+    secrets: tuple[SecretMatch, ...]
+    truncated: bool
 
 
 class _Draft(msgspec.Struct, frozen=True, gc=False):
@@ -81,6 +94,7 @@ class Ingest:
             "json": Vocabulary(scanner, limits, otlp_json.pair, self.masked),
         }
         self._homes: dict[tuple[str, bytes, bytes, str, str], _Home] = {}
+        self._homes_bytes = 0
         self._traces = Traces(self._normaliser.dialects.common.agent_services)
         self._lock = threading.Lock()  # one request at a time: the caches are shared
 
@@ -131,7 +145,8 @@ class Ingest:
         self, body: bytes, error: DecodeError, *, tenant: str, emitter: str, received_ns: int, origin: str
     ) -> DeadLetter:
         """What to remember of a body nobody could use: why, how large, its keyed fingerprint."""
-        return self._dead(Broken(error.reason, error.detail, body), 0, tenant, emitter, received_ns, origin)
+        broken = Broken(error.reason, error.detail, body)
+        return self._dead(broken, self._fingerprint(body), 0, tenant, emitter, received_ns, origin)
 
     def _ingest(
         self,
@@ -150,7 +165,7 @@ class Ingest:
             drafts: list[_Draft] = []
             for group, home in zip(groups, homes, strict=True):
                 if isinstance(home, DecodeError):
-                    broken += [Broken(home.reason, home.detail, group.resource + group.scope)] * len(group.items)
+                    broken += [Broken(home.reason, home.detail, group.resource or group.scope)] * len(group.items)
                     continue
                 for item in group.items:
                     if words.broken and not words.broken.keys().isdisjoint(_pairs(item)):
@@ -164,7 +179,8 @@ class Ingest:
         self.counts["records"] += len(spans) + len(broken)
         self.counts["spans"] += len(spans)
         self.counts["dead_letters"] += len(broken)
-        letters = [self._dead(b, n, tenant, emitter, received_ns, origin) for n, b in enumerate(broken)]
+        marks = {raw: self._fingerprint(raw) for raw in {b.raw for b in broken}}  # a resource may take many along
+        letters = [self._dead(b, marks[b.raw], n, tenant, emitter, received_ns, origin) for n, b in enumerate(broken)]
         return Ingested(spans=spans, dead_letters=letters, records=len(spans) + len(broken))
 
     def _learn(
@@ -173,14 +189,18 @@ class Ingest:
         """Have every KeyValue and name of the request decoded and masked, in one scan; then each group's home."""
         reader: Any = otlp_json if encoding == "json" else decode
         most = self._limits.max_attributes
+        if len(self._homes) > MAX_PLACES or self._homes_bytes > MAX_PLACE_BYTES:
+            self._homes.clear()
+            self._homes_bytes = 0
         fresh: dict[tuple[str, bytes, bytes, str, str], tuple[list[bytes], decode.Origin] | DecodeError] = {}
+        resource = cache(lambda raw: reader.resource(raw, most))  # one may have many scopes
         keys = []
         for group in groups:
             key = (encoding, group.resource, group.scope, tenant, emitter)
             keys.append(key)
             if key not in self._homes and key not in fresh:
                 try:
-                    fresh[key] = reader.resource(group.resource, most), reader.scope(group.scope, most)
+                    fresh[key] = resource(group.resource), reader.scope(group.scope, most)
                 except DecodeError as error:
                     fresh[key] = error
         items = [item for group in groups for item in group.items]
@@ -199,10 +219,9 @@ class Ingest:
                 pairs.update(found[0], found[1].attributes)
                 names.update((found[1].name, found[1].version))
         words.learn(pairs.difference(words.pairs), names.difference(words.names))
-        if len(self._homes) > MAX_PLACES:
-            self._homes.clear()
+        owners: dict[bytes, _Owner | DecodeError] = {}
         kept: dict[Any, _Home | DecodeError] = {
-            key: self._homes.get(key) or self._home(words, key, fresh[key]) for key in dict.fromkeys(keys)
+            key: self._homes.get(key) or self._home(words, key, fresh[key], owners) for key in dict.fromkeys(keys)
         }
         return [kept[key] for key in keys]
 
@@ -211,39 +230,40 @@ class Ingest:
         words: Vocabulary,
         key: tuple[str, bytes, bytes, str, str],
         found: tuple[list[bytes], decode.Origin] | DecodeError,
+        owners: dict[bytes, _Owner | DecodeError],
     ) -> _Home | DecodeError:
         if isinstance(found, DecodeError):
             return found
         pairs, scope = found
-        if words.broken and not words.broken.keys().isdisjoint(chain(pairs, scope.attributes)):
-            return DecodeError(key[0], "malformed resource or scope attribute")
-        attributes, secrets, _ = _read(words, pairs, "resource.")
-        scope_attributes, scope_secrets, _ = _read(words, scope.attributes, "scope.")
+        owner = owners.get(key[1]) or owners.setdefault(key[1], _owner(words, key, pairs))
+        if isinstance(owner, DecodeError):
+            return owner
+        if words.broken and not words.broken.keys().isdisjoint(scope.attributes):
+            return DecodeError(key[0], "malformed scope attribute")
+        attributes, secrets, cut = _read(words, scope.attributes, "scope.")
+        attributes, over = _within(attributes, MAX_SCOPE)
         for text, where in ((scope.name, "scope.name"), (scope.version, "scope.version")):
-            scope_secrets += _named(words, text, where)
-        service, version = str(attributes.get("service.name", "")), str(attributes.get("service.version", ""))
-        resource = Resource(
-            tenant=key[3], emitter=key[4], service=service, service_version=version, attributes=attributes
-        )
-        name = words.names[scope.name]
-        place = self._normaliser.place(name, service, version, attributes)
+            secrets += _named(words, text, where)
+        name, of = words.names[scope.name], owner.resource
         home = _Home(
-            resource,
+            of,
             name,
             words.names[scope.version],
-            {f"scope.{k}": v for k, v in scope_attributes.items()},
-            place,
-            secrets + scope_secrets,
+            {f"scope.{k}": v for k, v in attributes.items()},
+            self._normaliser.place(name, of.service, of.service_version, of.attributes),
+            (owner.secrets + secrets)[:MAX_MATCHES],
+            owner.truncated or cut or over,
         )
         if not home.secrets:  # the key is raw bytes: no secret outlives its request there
             self._homes[key] = home
+            self._homes_bytes += len(key[1]) + len(key[2])
         return home
 
     def _draft(self, words: Vocabulary, home: _Home, item: Item, log: bool) -> _Draft:
         """The record with its attributes masked and its meaning read."""
         attributes: dict[str, Scalar] = dict(map(words.pairs.__getitem__, item.attributes))
         secrets: tuple[SecretMatch, ...] = ()
-        truncated = item.truncated
+        truncated = item.truncated or home.truncated
         if words.notes and not words.notes.keys().isdisjoint(item.attributes):
             attributes, secrets, cut = _read(words, item.attributes, "")
             truncated |= cut
@@ -316,7 +336,7 @@ class Ingest:
         agent_id, agent_type = self._traces.agent_of(meaning, known, service)
         call_id = meaning.call_id
         if len(session) + len(agent_id) + len(agent_type) + len(call_id) > MAX_ID:
-            session, agent_id, agent_type, call_id = map(_short, (session, agent_id, agent_type, call_id))
+            session, agent_id, agent_type, call_id = map(short, (session, agent_id, agent_type, call_id))
         attributes, fields = draft.attributes, meaning.fields
         start, end = item.start_ns, item.end_ns
         if not log and "duration_ms" not in fields and end > start >= EARLIEST_NS:
@@ -391,10 +411,13 @@ class Ingest:
             repr(sorted(draft.attributes.items())),
         )
 
+    def _fingerprint(self, raw: bytes) -> str:
+        return hmac.digest(self._key, raw, "sha256")[:8].hex()
+
+    @staticmethod
     def _dead(
-        self, broken: Broken, number: int, tenant: str, emitter: str, received_ns: int, origin: str
+        broken: Broken, fingerprint: str, number: int, tenant: str, emitter: str, received_ns: int, origin: str
     ) -> DeadLetter:
-        fingerprint = hmac.digest(self._key, broken.raw, "sha256")[:8].hex()
         return DeadLetter(
             id=digest("dead", tenant, origin, fingerprint, broken.reason, number, received_ns),
             reason=broken.reason,
@@ -414,8 +437,29 @@ def _pairs(item: Item) -> Iterable[bytes]:
     )
 
 
-def _short(one: str) -> str:
-    return one if len(one) <= MAX_ID else digest(one)
+def _owner(words: Vocabulary, key: tuple[str, bytes, bytes, str, str], pairs: Sequence[bytes]) -> _Owner | DecodeError:
+    """The resource whose KeyValues these are; DecodeError when one of them is malformed."""
+    if words.broken and not words.broken.keys().isdisjoint(pairs):
+        return DecodeError(key[0], "malformed resource attribute")
+    attributes, secrets, cut = _read(words, pairs, "resource.")
+    service, version = (str(attributes.get(f"service.{one}", ""))[:MAX_SERVICE] for one in ("name", "version"))
+    attributes, over = _within(attributes, MAX_RESOURCE)
+    resource = Resource(tenant=key[3], emitter=key[4], service=service, service_version=version, attributes=attributes)
+    return _Owner(resource, secrets[:MAX_MATCHES], cut or over)
+
+
+def _within(attributes: dict[str, Scalar], room: int) -> tuple[dict[str, Scalar], bool]:
+    """Attributes as far as there is room for them, the last one cut; and whether it was too little."""
+    if sum(len(k) + 64 + (len(v) if isinstance(v, str) else 0) for k, v in attributes.items()) <= room:
+        return attributes, False
+    kept: dict[str, Scalar] = {}
+    for key, value in attributes.items():
+        room -= len(key) + 64
+        if room <= 0:
+            break
+        kept[key] = value[:room] if isinstance(value, str) else value
+        room -= len(value) if isinstance(value, str) else 0
+    return kept, True
 
 
 def _named(words: Vocabulary, text: str, where: str) -> tuple[SecretMatch, ...]:

@@ -20,6 +20,7 @@ from pipeline.calls import Calls
 from pipeline.dialect import Dialect, Dialects, Plan, Target, matcher
 
 MAX_PLANS = 4096
+MAX_PLAN_KEYS = 200_000  # of them together
 MAX_UNKNOWN = 2000
 MAX_EVENT = 64  # characters of a body that is nothing but an event's name
 _TRUE, _FALSE = frozenset(("true", "1", "yes")), frozenset(("false", "0", "no"))
@@ -79,6 +80,7 @@ class Normaliser:
         self.dialects = dialects
         self.unknown = Unknown()
         self._plans: dict[tuple[int, str, tuple[str, ...]], Plan] = {}
+        self._plan_keys = 0
         self._alike: dict[tuple[Any, ...], int] = {}
         self._marks = 0
         self._calls = Calls(dialects)
@@ -111,6 +113,7 @@ class Normaliser:
             span, event_mark = ("", mark) if log else (mark, "")
             found = self.dialects.detect(place.scope, place.service, span, event_mark, keys, place.attributes)
             plan = self._plans[key] = self.dialects.plan(found, keys)
+            self._plan_keys += len(keys)
         if plan.unknown:
             self._strange.append((place, plan))
         dialect = plan.dialect
@@ -149,8 +152,9 @@ class Normaliser:
         for place, plan in self._strange:
             self.unknown.add(place.scope, place.version, plan.unknown, 1)
         self._strange.clear()
-        if len(self._plans) > MAX_PLANS:
+        if len(self._plans) > MAX_PLANS or self._plan_keys > MAX_PLAN_KEYS:
             self._plans.clear()
+            self._plan_keys = 0
 
     def surface(self, match: SecretMatch, meaning: Meaning) -> str:
         """Which way a secret was going: the canonical field its text became, else where it stood."""

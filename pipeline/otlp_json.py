@@ -24,6 +24,7 @@ from pipeline.decode import (
     Item,
     Link,
     Origin,
+    bounded,
     bounded_int,
     bytes_text,
     compact,
@@ -40,6 +41,7 @@ _KINDS = {
     for n, name in enumerate(("UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER"))
 }
 _MAX_TOKENS = 2_000_000
+_MAX_OBJECTS = 4_000_000  # of a whole request, braces in texts included
 _UINT64 = (1 << 64) - 1
 _T = TypeVar("_T")
 
@@ -167,27 +169,33 @@ _ESCAPE = re.compile(rb"\\(?:u([0-9a-fA-F]{4})(?:\\u([0-9a-fA-F]{4}))?|.)", re.S
 
 def spans(body: bytes, limit: int, max_depth: int) -> tuple[list[Group], list[Broken]]:
     """Spans of an OTLP/JSON traces request; see `decode.spans`. DecodeError("json") when it is no such thing."""
+    _check_size(body)
     try:
         request = _span_request.decode(body)
     except _FAILED:
         return _apart(repair(body, max_depth), "resource_spans", "scope_spans", "spans", _one_span, _span, limit)
     groups: list[Group] = []
     broken: list[Broken] = []
+    count = 0
     for per_resource in request.resource_spans or ():
         resource = bytes(per_resource.resource)
+        count = bounded(count + 1)
         for per_scope in per_resource.scope_spans or ():
             items = []
+            count = bounded(count + 1 + len(per_scope.spans or ()))
             for span in per_scope.spans or ():
                 try:
                     items.append(_span(span, limit))
                 except ValueError:
                     broken.append(Broken("id", "trace or span id, or a number, is none", b""))
-            groups.append(Group(resource, bytes(per_scope.scope), items))
+            if items:
+                groups.append(Group(resource, bytes(per_scope.scope), items))
     return groups, broken
 
 
 def logs(body: bytes, limit: int, max_depth: int) -> tuple[list[Group], list[Broken]]:
     """Log records of an OTLP/JSON logs request; see `decode.logs`."""
+    _check_size(body)
     names = ("resource_logs", "scope_logs", "log_records", _one_log, _log, limit)
     try:
         _request.decode(body)
@@ -202,8 +210,11 @@ def _apart(
 ) -> tuple[list[Group], list[Broken]]:
     """The body level by level: what fails alone becomes a Broken, what is around it stays."""
     broken: list[Broken] = []
+    count = 0
 
     def each(raws: _Raws, decoder: msgspec.json.Decoder[_T]) -> Iterator[tuple[_T, bytes]]:
+        nonlocal count
+        count = bounded(count + len(raws or ()))
         for raw in raws or ():
             try:
                 yield decoder.decode(raw), bytes(raw)
@@ -216,6 +227,7 @@ def _apart(
         raise DecodeError("json", "malformed request") from None
     groups = []
     for per_resource, _ in each(getattr(request, resources), _per_resource):
+        resource = bytes(per_resource.resource)
         for per_scope, _ in each(getattr(per_resource, scopes), _per_scope):
             items = []
             for record, raw in each(getattr(per_scope, records), one):
@@ -223,8 +235,15 @@ def _apart(
                     items.append(read(record, limit))
                 except ValueError:
                     broken.append(Broken("id", "trace or span id, or a number, is none", raw))
-            groups.append(Group(bytes(per_resource.resource), bytes(per_scope.scope), items))
+            if items:
+                groups.append(Group(resource, bytes(per_scope.scope), items))
     return groups, broken
+
+
+def _check_size(body: bytes) -> None:
+    """Refuse what would take many times its size in memory, before it does."""
+    if body.count(b"{") > _MAX_OBJECTS:
+        raise DecodeError("too_large", f"more than {_MAX_OBJECTS} objects in one request")
 
 
 def repair(body: bytes, max_depth: int) -> bytes:

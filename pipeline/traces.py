@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Literal, TypeAlias
 
+from detectors.model import digest
 from pipeline.normalise import Meaning
 
 SessionFrom: TypeAlias = Literal["attribute", "trace", "trace_id", "none"]
 
 MAX_TRACES = 100_000  # per tenant
 MAX_SERVICES = 16  # per trace
+MAX_ID = 256  # characters; longer ids and names are hashed
 
 
 class Trace:
@@ -49,7 +51,7 @@ class Traces:
 
     def agent_of(self, meaning: Meaning, known: Trace, service: str) -> tuple[str, str]:
         """Agent id and type: the record's own, else what its trace told of the same service, else the service."""
-        agent_id, name = meaning.aside.get("agent.id", ""), meaning.agent_name
+        agent_id, name = short(meaning.aside.get("agent.id", "")), short(meaning.agent_name)
         if heard := known.agents.get(service):
             name = name or heard[1]
             if name == heard[1]:
@@ -58,7 +60,7 @@ class Traces:
         if service in self._agent_services:
             name = service  # runs as its developer: one agent per human, not one for all of them
             user = meaning.fields.get("user") or known.users.get(service)
-            agent_id = agent_id or (f"{service}/{user}" if user else "")
+            agent_id = agent_id or (f"{service}/{short(str(user))}" if user else "")
         name = name or service
         return agent_id or name, name
 
@@ -71,18 +73,23 @@ def hear(traces: dict[str, Trace], trace_id: str, service: str, meaning: Meaning
     known = traces.pop(trace_id, None) or Trace()
     traces[trace_id] = known
     if not known.session:
-        known.session = meaning.session
+        known.session = short(meaning.session)
     if meaning.agent_name:
         heard = known.agents.get(service)
         if heard is None or not heard[0]:
-            agent_id = meaning.aside.get("agent.id", "")
+            agent_id, name = short(meaning.aside.get("agent.id", "")), short(meaning.agent_name)
             if heard is None:
                 if len(known.agents) < MAX_SERVICES:
-                    known.agents[service] = (agent_id, meaning.agent_name)
-            elif agent_id and heard[1] == meaning.agent_name:
-                known.agents[service] = (agent_id, meaning.agent_name)
+                    known.agents[service] = (agent_id, name)
+            elif agent_id and heard[1] == name:
+                known.agents[service] = (agent_id, name)
     if user and len(known.users) < MAX_SERVICES:
-        known.users.setdefault(service, str(user))
+        known.users.setdefault(service, short(str(user)))
+
+
+def short(one: str) -> str:
+    """The id or name, hashed where nobody could have meant to read it."""
+    return one if len(one) <= MAX_ID else digest(one)
 
 
 def session_of(meaning: Meaning, known: Trace, trace_id: str, service: str) -> tuple[str, SessionFrom]:

@@ -235,6 +235,17 @@ def test_planted_around_spans(place: str, encoding: Any) -> None:
     assert [len(s.secrets) for s in done.spans] == [1, 1]
 
 
+def test_planted_by_the_hundred_around_spans() -> None:
+    """All are masked; each record reports so many and no more."""
+    secrets = [fill(TOKEN, seed) for seed in range(200)]
+    resource = {f"k{n}": secret for n, secret in enumerate(secrets)}
+    ours = _ingest()
+    done = ours.traces(traces(resource, {"s": [span(1, "n", {})]}).body, "json", received_ns=RECEIVED_NS)
+    assert not any(_leaks(secret, done, ours) for secret in secrets)
+    assert len(done.spans[0].secrets) == 64
+    assert sum(ours.masked.values()) == 200
+
+
 @pytest.mark.parametrize("place", ["body", "structured body", "event name", "event attribute", "severity"])
 @pytest.mark.parametrize("encoding", ["protobuf", "json"])
 def test_planted_in_logs(place: str, encoding: Any) -> None:

@@ -8,10 +8,14 @@ import tracemalloc
 import zlib
 from typing import Any
 
+import msgspec
 import pytest
 import zstandard
 
+import pipeline.ingest
 from detectors.secrets import Scanner
+from pipeline import decode, wire
+from pipeline.decode import MAX_RECORDS
 from pipeline.errors import DecodeError
 from pipeline.ingest import EARLIEST_NS, Ingest, Ingested, inflate
 from pipeline.settings import Gateway
@@ -198,6 +202,82 @@ def test_caches_are_bounded() -> None:
     for n in range(30):
         _traces(ours, *[span(k, "a", {"always.new": f"{n}-{k}", "same": "x"}) for k in range(100)])
     assert len(ours._words["json"].pairs) < 1200
+
+
+def test_known_places_survive_a_full_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The table of places is emptied before a request, never under it."""
+    monkeypatch.setattr(pipeline.ingest, "MAX_PLACES", 3)
+    ours = ingest()
+    for n in range(6):
+        for host in ("known", f"new-{n}"):
+            (found,) = _traces(ours, span(1, "a", {}), **{"host.name": host}).spans
+            assert found.resource.attributes == {"host.name": host}
+    assert len(ours._homes) <= 5
+
+
+def _tiny(records: int, resource: bytes = b"", scope: bytes = b"") -> bytes:
+    """A request of empty records, which cost two bytes each to send."""
+    scopes = [{"scope": scope, "records": [b""] * records}]
+    return bytes(wire.Request(resources=[{"resource": resource, "scopes": scopes}]).SerializeToString())
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding"),
+    [
+        (_tiny(MAX_RECORDS), "protobuf"),
+        (b"\x0a\x00" * (MAX_RECORDS + 1), "protobuf"),
+        (b'{"resourceSpans":[{"scopeSpans":[{"spans":[' + b"{}," * MAX_RECORDS + b"{}]}]}]}", "json"),
+        (b'{"resourceSpans":[{"scopeSpans":[{"spans":[' + b"1," * MAX_RECORDS + b"{}]}]}]}", "json"),
+        (b'{"resourceSpans":[' + b"{}," * MAX_RECORDS + b"{}]}", "json"),
+    ],
+)
+def test_too_many_records(body: bytes, encoding: Any) -> None:
+    """A request that would swell to a thousand times its size is refused."""
+    with pytest.raises(DecodeError) as caught:
+        ingest().traces(body, encoding, received_ns=RECEIVED_NS)
+    assert caught.value.reason == "too_large"
+
+
+def test_what_records_share_is_bounded() -> None:
+    """However much a resource and a scope say, each record carries little of it."""
+    big = [decode.string_pair(f"k{n}".encode(), b"x" * 9000) for n in range(500)]
+    named = decode.string_pair(b"service.name", b"desk")
+    resource = wire.Resource(attributes=[*big, named]).SerializeToString()
+    scope = wire.Scope(name=b"s", attributes=big).SerializeToString()
+    done = ingest().traces(_tiny(3, resource, scope), "protobuf", received_ns=RECEIVED_NS)
+    for found in done.spans:
+        assert found.resource.service == "desk"
+        assert len(msgspec.json.encode(found)) < 30_000
+        assert found.truncated
+
+
+def test_a_broken_resource_is_fingerprinted_once() -> None:
+    """It may take many records along; each is a dead letter."""
+    ours = ingest()
+    done = ours.traces(_tiny(2000, b"\xff" * 2_000_000), "protobuf", received_ns=RECEIVED_NS)
+    assert len({x.fingerprint for x in done.dead_letters}) == 1
+    assert len({x.id for x in done.dead_letters}) == done.records == 2000
+
+
+def test_traces_remember_short_names_only() -> None:
+    """What is remembered of a trace is bounded, and still the same for all its records."""
+    ours = ingest()
+    asserted = {
+        "gen_ai.conversation.id": "s" * 5000,
+        "gen_ai.agent.name": "n" * 5000,
+        "gen_ai.agent.id": "a" * 5000,
+        "user.id": "u" * 5000,
+        "gen_ai.operation.name": "invoke_agent",
+    }
+    first, second = _traces(ours, span(1, "a", asserted), span(2, "b", {})).spans
+    assert (second.session_id, second.agent_id, second.agent_type) == (
+        first.session_id,
+        first.agent_id,
+        first.agent_type,
+    )
+    (known,) = ours._traces.of("default").values()
+    kept = [known.session, *known.users.values(), *(name for names in known.agents.values() for name in names)]
+    assert max(map(len, kept)) <= 256
 
 
 def test_dead_letters_are_recognised() -> None:
