@@ -15,6 +15,7 @@ MAX_OPEN = 8
 MAX_IDS = 10_000
 MAX_NAMES = 64
 MAX_SIGHTINGS = 2_048
+MAX_TEXT = 256  # characters of a name; longer entities are known by their hash
 
 NOT_TOOL = frozenset({"approval", "llm_call"})
 SUMS = (("bytes.out", "bytes_out"), ("bytes.in", "bytes_in"), ("tokens.in", "tokens_in"), ("tokens.out", "tokens_out"))
@@ -115,7 +116,8 @@ class Activity(msgspec.Struct, array_like=True):
                 yield from self._sight(span, "host", f"{span.agent_type}/{host}", detail)
         for field, entity in (("credential", "credential"), ("commit.sha", "commit")):
             if value := fields.get(field):
-                yield from self._sight(span, entity, str(value), {})
+                named = str(value)
+                yield from self._sight(span, entity, named if len(named) <= MAX_TEXT else digest(named), {})
 
     def _sight(self, span: Span, kind: str, entity: str, detail: dict[str, str]) -> Iterator[Sighting]:
         mark = f"{kind}/{entity}"
@@ -150,7 +152,7 @@ def _count(window: Building, span: Span, now: int) -> None:
     elif (tool := fields.get("tool.name")) is not None:
         counts["tool_calls"] = counts.get("tool_calls", 0) + 1
         if tool not in window.tools and len(window.tools) < MAX_NAMES:
-            window.tools[str(tool)] = None
+            window.tools[str(tool)[:MAX_TEXT]] = None
     if kind == "command":
         counts["commands"] = counts.get("commands", 0) + 1
     if span.status == "error" or fields.get("success") is False:

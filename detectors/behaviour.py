@@ -266,7 +266,7 @@ class BehaviourRules(Detector[Span, Approvals]):
         decided = approval(event)
         if event.kind == "approval" and event.call_id and decided[0]:
             state.calls.pop(event.call_id, None)
-            state.calls[event.call_id] = decided
+            state.calls[event.call_id] = (decided[0][:MAX_WHAT], decided[1][:MAX_WHAT], decided[2][:MAX_WHAT])
             if len(state.calls) > MAX_APPROVALS:
                 del state.calls[next(iter(state.calls))]
         for rule in self._matcher.of(event):

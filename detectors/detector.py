@@ -20,6 +20,8 @@ from detectors.model import (
     digest,
 )
 
+MAX_EVIDENCE = 1000  # characters of one entry
+
 Scope: TypeAlias = Literal["span", "session", "agent", "entity"]
 E = TypeVar("E", bound=Event)
 S = TypeVar("S")
@@ -83,7 +85,7 @@ def finding(
 
     The id hashes detector, version, rule, tenant, session, `key` and the subject: by default the tool-call id
     (so the span and the log event of one call agree), else the span's id, the window's or the sighting's.
-    `evidence` is for people and not part of the id; it never holds a secret.
+    `evidence` is for people and not part of the id; it never holds a secret and is cut short.
     """
     if isinstance(event, Span):
         subject = subject or event.call_id or event.id
@@ -113,7 +115,7 @@ def finding(
         span_id=span_id,
         time_ns=time_ns,
         key=key,
-        evidence=evidence or {},
+        evidence={name: value[:MAX_EVIDENCE] for name, value in (evidence or {}).items()},
         span_ids=span_ids,
         standards=standards,
     )

@@ -382,6 +382,22 @@ def test_state_stays_flat_over_many_sessions(monkeypatch: pytest.MonkeyPatch) ->
     assert sum(sizes[6:]) <= 1.1 * sum(sizes[2:4])
 
 
+def test_state_is_bounded_in_bytes_however_long_the_names() -> None:
+    """Credentials, tools, users and paths of a hundred thousand characters are remembered by little of them."""
+    long = "x" * 100_000
+    engine = Engine(LOADED, key=b"k")
+    for i in range(60):
+        fields = {"tool.name": f"{i}{long}", "credential": f"{i}{long}", "user": f"{i}{long}", "path": f"/{i}{long}"}
+        approved = span(i, kind="approval", fields={**fields, "approval.decision": "allow", "approval.source": "human"})
+        match = SecretMatch(rule_id="secret.github.pat", where="x", length=40, fingerprint=f"{i:016x}")
+        outcomes = engine.run([approved, span(100 + i, fields=fields, secrets=(match,))])
+        egress = {**fields, "egress.host": f"h{i}.evil-{i}.io", "command.line": f"rm -rf / --no-preserve-root # {i}"}
+        outcomes += engine.run([span(200 + i, kind="command", fields=egress), *sightings(outcomes)])
+        assert all(len(msgspec.json.encode(one)) < 20_000 for one in outcomes if isinstance(one, Finding))
+        assert all(len(one.entity_id) < 1000 for one in sightings(outcomes))
+    assert len(engine.snapshot()) < 1_500_000
+
+
 def _any(dice: random.Random, session: str, i: int) -> Span:
     host = f"h{dice.randrange(50)}.example.net"
     match = SecretMatch(rule_id="r", where="x", length=20, fingerprint=f"{dice.randrange(99):016x}", surface="result")
