@@ -83,7 +83,7 @@ class _Bodies:
 
 def create_app(receiver: Receiver, metrics: Metrics, ready: Ready) -> FastAPI:
     """The application; `receiver` does the work, this knows HTTP."""
-    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)  # a redirect quotes the URL
     bodies = _Bodies(receiver.limits.max_body_bytes)
 
     def endpoint(signal: SignalName) -> Callable[[Request], Awaitable[Response]]:

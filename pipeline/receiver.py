@@ -209,27 +209,27 @@ def _points(body: bytes) -> int:
 
 
 class _Data(msgspec.Struct, frozen=True, rename={"data_points": "dataPoints"}):
-    data_points: list[msgspec.Raw] = []
+    data_points: list[msgspec.Raw] | None = None
 
 
 class _Metric(msgspec.Struct, rename={"exponential_histogram": "exponentialHistogram"}):
-    gauge: _Data = _Data()
-    sum: _Data = _Data()
-    histogram: _Data = _Data()
-    exponential_histogram: _Data = _Data()
-    summary: _Data = _Data()
+    gauge: _Data | None = None
+    sum: _Data | None = None
+    histogram: _Data | None = None
+    exponential_histogram: _Data | None = None
+    summary: _Data | None = None
 
 
 class _Scope(msgspec.Struct):
-    metrics: list[_Metric] = []
+    metrics: list[_Metric] | None = None
 
 
 class _Resource(msgspec.Struct, rename={"scope_metrics": "scopeMetrics"}):
-    scope_metrics: list[_Scope] = []
+    scope_metrics: list[_Scope] | None = None
 
 
 class _Request(msgspec.Struct, rename={"resource_metrics": "resourceMetrics"}):
-    resource_metrics: list[_Resource] = []
+    resource_metrics: list[_Resource] | None = None
 
 
 def _points_json(body: bytes) -> int:
@@ -239,8 +239,9 @@ def _points_json(body: bytes) -> int:
         raise DecodeError("json", type(error).__name__) from None
     return sum(
         len(data.data_points)
-        for resource in request.resource_metrics
-        for scope in resource.scope_metrics
-        for metric in scope.metrics
+        for resource in request.resource_metrics or ()
+        for scope in resource.scope_metrics or ()
+        for metric in scope.metrics or ()
         for data in (metric.gauge, metric.sum, metric.histogram, metric.exponential_histogram, metric.summary)
+        if data and data.data_points
     )

@@ -96,6 +96,18 @@ class TestHttp:
         assert not open_gateway.intake.spans
         assert not open_gateway.intake.dead_letters
 
+    def test_null_is_no_points(self, client: httpx.Client, open_gateway: RunningGateway) -> None:
+        """JSON's null stands for an absent field, on this path as on the others."""
+        bodies = (b'{"resourceMetrics":null}', b'{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"sum":null}]}]}]}')
+        for body in bodies:
+            assert post(client, open_gateway.url + "/v1/metrics", body, JSON).status_code == 200
+
+    def test_no_answer_quotes_the_url(self, client: httpx.Client, open_gateway: RunningGateway) -> None:
+        """A token in a query is not sent round again by a redirect."""
+        response = post(client, f"{open_gateway.url}/v1/traces/?key={CANARY}", b"")
+        assert response.status_code == 404
+        assert CANARY not in response.text + str(response.headers)
+
     @pytest.mark.parametrize("path", ["/v1/traces", "/v1/logs", "/v1/metrics"])
     def test_an_empty_request_is_a_success(self, client: httpx.Client, open_gateway: RunningGateway, path: str) -> None:
         """Zero bytes of protobuf are a valid empty message; so is {}."""
