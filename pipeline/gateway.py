@@ -17,6 +17,7 @@ from fastapi import FastAPI
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from pipeline import answers
 from pipeline.answers import SIGNALS, Answer, Encoding, Kind, SignalName
@@ -41,6 +42,7 @@ STATUS: dict[Kind, int] = {
     "full": 429,
     "unavailable": 503,
 }
+MAX_HEAD = 1 << 20  # bytes of request line and headers
 READ_SECONDS = 60.0  # a body that takes longer is given up: its sender holds memory of ours
 BODIES_AT_ONCE = 4  # times max_body_bytes: bodies being read together
 STOP_SECONDS = 5
@@ -150,6 +152,28 @@ def _response(answer: Answer, signal: SignalName, encoding: Encoding) -> Respons
     return Response(answers.body(answer, signal, encoding), STATUS[answer.kind], headers, media)
 
 
+class _Protocol(HttpToolsProtocol):
+    """HTTP that gives up a request whose head does not end: it is read before anybody is asked for a token."""
+
+    _head = 0  # bytes of a head not yet complete
+    _in_head = True
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._in_head:
+            self._head += len(data)
+            if self._head > MAX_HEAD:
+                self.transport.abort()
+
+    def on_headers_complete(self) -> None:
+        self._in_head, self._head = False, 0
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._in_head = True
+        super().on_message_complete()
+
+
 class _Uvicorn(uvicorn.Server):
     """Leaves the process's signals to whoever runs it."""
 
@@ -174,7 +198,7 @@ class GatewayServer:
         self._http = _Uvicorn(
             uvicorn.Config(
                 app,
-                http="httptools",
+                http=_Protocol,
                 ws="none",
                 lifespan="off",
                 log_config=None,

@@ -102,6 +102,16 @@ class TestHttp:
         for body in bodies:
             assert post(client, open_gateway.url + "/v1/metrics", body, JSON).status_code == 200
 
+    def test_a_head_without_end_is_given_up(self, client: httpx.Client, open_gateway: RunningGateway) -> None:
+        """Headers are read before anybody is asked for a token, so their size is bounded; others are served on."""
+        port = int(open_gateway.url.rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as endless:
+            endless.sendall(b"POST /v1/traces HTTP/1.1\r\nHost: x\r\nX-Long: ")
+            with pytest.raises(ConnectionError):
+                endless.sendall(b"a" * 50_000_000)
+        for _ in range(3):  # one connection, many heads
+            assert post(client, open_gateway.url + "/v1/traces", otlp.traces(300)).status_code == 200
+
     def test_no_answer_quotes_the_url(self, client: httpx.Client, open_gateway: RunningGateway) -> None:
         """A token in a query is not sent round again by a redirect."""
         response = post(client, f"{open_gateway.url}/v1/traces/?key={CANARY}", b"")
