@@ -17,7 +17,7 @@ demo: $(STAMP)
 	@$(BIN)/spanwatch demo
 
 test: $(STAMP)
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile   # half of the long ones wait for a broker, a store or a kill
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
