@@ -7,7 +7,7 @@ sixth of the embedded driver's processor time. What start-up made is taken out o
 
 import gc
 
-YOUNG, MIDDLE, OLD = 200_000, 50, 100
+YOUNG, MIDDLE, OLD = 50_000, 50, 100
 
 
 def settle() -> None:
