@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import faust
+import prometheus_client
 import structlog
 from faust.types import TP
 from mode import CrashingSupervisor
@@ -23,7 +24,7 @@ from mode import CrashingSupervisor
 from detectors.model import Sighting, Window
 from detectors.rule import RuleSet
 from pipeline import build, garbage, kafka, telemetry
-from pipeline.errors import DecodeError, LogFull, SinkUnavailable
+from pipeline.errors import DecodeError, LogFull, SettingsError, SinkUnavailable
 from pipeline.ingest import Ingest
 from pipeline.kafka_gateway import serve_gateway
 from pipeline.lanes import FIRST_DELAY, MAX_DELAY, Event, Stage
@@ -288,11 +289,12 @@ class _Process(faust.Worker):
 def run_worker(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT; ends the process. Exit status 1 after a crash: start it again and it goes on.
 
-    Raises SettingsError or SinkUnavailable when it cannot begin: no broker, topics not as set.
+    Raises SettingsError or SinkUnavailable when it cannot begin: no broker, topics not as set, metrics port taken.
     """
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     partitions = asyncio.run(kafka.ensure_topics(settings.kafka))
     live = Live(settings, build.rules(settings), partitions)
+    _serve_metrics(live, settings)
     worker = _Process(live.app, override_logging=False, redirect_stdouts=False, quiet=True)
     live.app.conf.web_enabled = False  # the Worker turns it on
     status = 1
@@ -306,6 +308,16 @@ def run_worker(settings: Settings) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)  # a thread that waits for a store that hangs must not keep the process
+
+
+def _serve_metrics(live: Live, settings: Settings) -> None:
+    port, host = settings.worker.metrics_port, settings.worker.metrics_host
+    if port < 0:
+        return
+    try:
+        prometheus_client.start_http_server(port, host, registry=live.metrics.registry)
+    except OSError as error:
+        raise SettingsError(f"worker.metrics_port {port}: {error.strerror}") from None
 
 
 __all__ = ["Live", "run_worker", "serve_gateway"]

@@ -40,8 +40,8 @@ class Rules(_Section):
     """What is detected: our rules, further folders, and what this deployment changes."""
 
     folders: Annotated[tuple[Path, ...], NoDecode] = Field((), description="in the environment like PATH, `:` between")
-    overrides: Path | None = None
-    builtin: bool = True
+    overrides: Path | None = Field(None, description="YAML file: what this deployment changes about rules")
+    builtin: bool = Field(True, description="the rules that come with spanwatch")
 
     @field_validator("folders", mode="before")
     @classmethod
@@ -55,35 +55,37 @@ class Rules(_Section):
 class Gateway(_Section):
     """Receiving OTLP. Without `tokens_file` the gateway listens on loopback only."""
 
-    host: str = "127.0.0.1"
-    port: int = Field(4318, ge=0, le=65535)
+    host: str = Field("127.0.0.1", description="address of both ports; another than loopback needs tokens")
+    port: int = Field(4318, ge=0, le=65535, description="OTLP/HTTP, health and metrics; 0 takes a free port")
     grpc_port: int = Field(4317, ge=-1, le=65535, description="-1 turns OTLP/gRPC off, 0 takes a free port")
-    tokens_file: Path | None = None
-    max_body_bytes: int = Field(64 * 2**20, gt=0, description="after decompression")
+    tokens_file: Path | None = Field(None, description="TOML file of bearer tokens, see `spanwatch token new`")
+    max_body_bytes: int = Field(
+        20 * 2**20, gt=0, description="after decompression; a body is worked on in one go, so this bounds a stall"
+    )
     max_ratio: int = Field(250, gt=0, description="decompressed bytes per compressed byte")
     max_depth: int = Field(32, gt=0, description="nesting of AnyValue and JSON")
     max_attributes: int = Field(1024, gt=0, description="per span, event or resource")
     max_value_bytes: int = Field(2**20, gt=0, description="per attribute value; longer is cut after masking")
     requests_per_second: float = Field(0, ge=0, description="per emitter; 0 is no limit")
-    retry_after_seconds: int = Field(2, gt=0)
+    retry_after_seconds: int = Field(2, gt=0, description="what 429 and 503 tell an exporter to wait")
 
 
 class Log(_Section):
     """The embedded driver's durable log."""
 
     max_bytes: int = Field(2 * 2**30, gt=0, description="unprocessed payload; past it the gateway answers 429")
-    sync: Literal["full", "normal"] = "normal"
+    sync: Literal["full", "normal"] = Field("normal", description="full survives the loss of power too, and is slower")
 
 
 class ClickHouse(_Section):
     """The store: chDB in this process, or a server; one schema for both and for a cluster."""
 
-    interface: Literal["chdb", "http", "https"] = "chdb"
-    host: str = "127.0.0.1"
-    port: int = Field(8123, gt=0, le=65535)
-    username: str = "default"
-    password: SecretStr = SecretStr("")
-    database: str = Field("spanwatch", pattern=r"^[a-z_][a-z0-9_]*$")
+    interface: Literal["chdb", "http", "https"] = Field("chdb", description="chdb is in this process, in `data_dir`")
+    host: str = Field("127.0.0.1", description="of the server")
+    port: int = Field(8123, gt=0, le=65535, description="of the server's HTTP interface")
+    username: str = Field("default", description="of the server; needs to create tables and insert")
+    password: SecretStr = Field(SecretStr(""), description="of the server")
+    database: str = Field("spanwatch", pattern=r"^[a-z_][a-z0-9_]*$", description="made by `spanwatch migrate`")
     cluster: str = Field("", pattern=r"^[A-Za-z0-9_-]*$", description="set: ON CLUSTER, Replicated, Distributed")
     retention_days: int = Field(90, gt=0, description="spans, windows, sightings")
     alert_retention_days: int = Field(400, gt=0, description="findings, alerts, incidents, dead letters")
@@ -92,34 +94,40 @@ class ClickHouse(_Section):
 class Kafka(_Section):
     """The broker of the live driver; security settings pass through to aiokafka."""
 
-    bootstrap: str = "127.0.0.1:9092"
-    group: str = "spanwatch"
-    partitions: int = Field(12, gt=0)
-    replication_factor: int = Field(1, gt=0)
-    topic_spans: str = "spans"
-    topic_activity: str = "activity"
-    topic_dead_letters: str = "dead_letters"
-    topic_alerts: str = "alerts"
-    topic_otlp_spans: str = "otlp_spans"
-    topic_otlp_logs: str = "otlp_logs"
-    session_timeout_seconds: float = Field(10, gt=0)
-    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    ssl_cafile: Path | None = None
-    ssl_certfile: Path | None = None
-    ssl_keyfile: Path | None = None
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] | None = None
-    sasl_username: str = ""
-    sasl_password: SecretStr = SecretStr("")
+    bootstrap: str = Field("127.0.0.1:9092", description="host:port of brokers, commas between")
+    group: str = Field("spanwatch", description="consumer group of the workers")
+    partitions: int = Field(12, gt=0, description="of our topics; fixed once they exist")
+    replication_factor: int = Field(1, gt=0, description="of topics we make")
+    topic_spans: str = Field("spans", description="masked spans, by session")
+    topic_activity: str = Field("activity", description="windows and sightings, by agent or entity")
+    topic_dead_letters: str = Field("dead_letters", description="what could not become spans, with its reason")
+    topic_alerts: str = Field("alerts", description="alerts as OCSF Detection Findings")
+    topic_otlp_spans: str = Field("otlp_spans", description="what a Collector's Kafka exporter writes")
+    topic_otlp_logs: str = Field("otlp_logs", description="what a Collector's Kafka exporter writes")
+    session_timeout_seconds: float = Field(10, gt=0, description="silence after which a worker's partitions move")
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="how to speak to the brokers"
+    )
+    ssl_cafile: Path | None = Field(None, description="authorities to trust; default: the system's")
+    ssl_certfile: Path | None = Field(None, description="our certificate, for mutual TLS")
+    ssl_keyfile: Path | None = Field(None, description="its key")
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] | None = Field(
+        None, description="needed with a SASL protocol"
+    )
+    sasl_username: str = Field("", description="of the mechanism")
+    sasl_password: SecretStr = Field(SecretStr(""), description="of the mechanism")
 
 
 class Worker(_Section):
     """How much one step of the worker takes, and how often it remembers."""
 
-    batch_spans: int = Field(8192, gt=0)
-    batch_seconds: float = Field(0.2, gt=0)
-    checkpoint_seconds: float = Field(5, gt=0)
-    max_sessions: int = Field(100_000, gt=0, description="session states kept per partition engine")
+    batch_spans: int = Field(8192, gt=0, description="spans handled and stored together when there are as many")
+    batch_seconds: float = Field(0.2, gt=0, description="longest wait for them")
+    checkpoint_seconds: float = Field(5, gt=0, description="between checkpoints; large state is saved less often")
+    max_sessions: int = Field(25_000, gt=0, description="remembered per partition, about 20 kB each; oldest go first")
     session_idle_seconds: float = Field(3600, gt=0, description="idle state is dropped after this time")
+    metrics_port: int = Field(-1, ge=-1, le=65535, description="`/metrics` of `spanwatch worker`; -1 is off")
+    metrics_host: str = Field("127.0.0.1", description="address of that port; it asks for no token")
 
 
 class Settings(BaseSettings):
@@ -133,10 +141,13 @@ class Settings(BaseSettings):
         nested_model_default_partial_update=True,
     )
 
-    data_dir: Path = Field(default_factory=lambda: platformdirs.user_state_path("spanwatch"))
+    data_dir: Path = Field(
+        default_factory=lambda: platformdirs.user_state_path("spanwatch"),
+        description="key, log and embedded store; readable for its owner only",
+    )
     key: SecretStr | None = Field(None, description="fingerprints and checkpoints; default: a file in data_dir")
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    log_format: Literal["console", "json"] = "console"
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")
+    log_format: Literal["console", "json"] = Field("console", description="console is for people, json for a shipper")
     rules: Rules = Rules()
     gateway: Gateway = Gateway()
     log: Log = Log()

@@ -17,7 +17,7 @@ from detectors.secret_rules import fill
 from tests import otlp
 from tests.clickhouse_server import Running
 from tests.deployment import Deployment, deployment
-from tests.kafka_broker import Broker, read
+from tests.kafka_broker import Broker, free_ports, read
 from tests.make import span
 
 pytestmark = pytest.mark.kafka
@@ -68,6 +68,15 @@ def test_sigterm_ends_with_everything_acknowledged(live: Deployment) -> None:
     live.wait(lambda: stored(live) == 80, "stored")
     assert worker.terminate(5) == 0
     assert live.checkpoints(live.settings.kafka.topic_spans) == live.ends(live.settings.kafka.topic_spans)
+
+
+def test_a_worker_shows_its_metrics_where_it_is_told_to(live: Deployment) -> None:
+    (port,) = free_ports(1)
+    pace = live.settings.worker.model_copy(update={"metrics_port": port})
+    live.start(worker=pace)
+    live.submit([batch(80)])
+    live.wait(lambda: stored(live) == 80, "stored")
+    assert "spanwatch_spans_stored_total 80.0" in httpx.get(f"http://127.0.0.1:{port}/metrics").text
 
 
 def test_sigterm_does_not_wait_for_a_store_that_refuses(live: Deployment, clickhouse_server: Running) -> None:
