@@ -122,7 +122,9 @@ async def ensure_topics(settings: Kafka) -> dict[str, int]:
         _check_made(made.topic_errors)
         found = await _partitions(admin, topics(settings))
     except KafkaError as error:
-        raise SinkUnavailable(f"broker {settings.bootstrap}: {type(error).__name__}") from None
+        raise SinkUnavailable(
+            f"broker {settings.bootstrap} (SPANWATCH_KAFKA__BOOTSTRAP): {type(error).__name__}"
+        ) from None
     finally:
         await admin.close()
     for name in (settings.topic_spans, settings.topic_activity):

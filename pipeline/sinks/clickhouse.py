@@ -107,7 +107,7 @@ def connect(settings: ClickHouse, data_dir: Path) -> Any:
     except ClickHouseError as error:
         if getattr(error, "code", None) == AUTHENTICATION_FAILED:
             raise SettingsError(f"{settings.host}:{settings.port}: the server refused user or password") from None
-        raised("connect", error)
+        raised(f"ClickHouse at {settings.host}:{settings.port} (SPANWATCH_CLICKHOUSE__HOST, __PORT)", error)
 
 
 def raised(what: str, error: ClickHouseError | OSError) -> NoReturn:
