@@ -17,6 +17,9 @@ Kind: TypeAlias = Literal["temporal_ordered", "temporal", "event_count", "value_
 
 LATENESS_NS = 300_000_000_000  # a step may arrive this much later, in event time, than what came after it
 MAX_HITS = 64  # per step; the oldest in event time are forgotten first
+MAX_WAITING = (
+    16  # of an ordered rule's step while nothing before it was seen: most sessions reach out and read no secret
+)
 MAX_TRACKS = 64  # groups of one rule in one session
 MAX_TOLD = 256
 MAX_PASSES = 16  # times one secret was read, or sent
@@ -76,7 +79,8 @@ class Correlations(Detector[Span, Tracks]):
     """Sigma correlations over the spans of one session.
 
     Blind spots: steps in different sessions; a step that arrives more than five minutes of event time late may be
-    missed; per rule and step the newest 64 hits are remembered; a call that was denied is no step, nor is one that a
+    missed; per rule and step the newest 64 hits are remembered, 16 while the step before was not seen; a call that
+    was denied is no step, nor is one that a
     human had allowed where the step's rule says so (`approved`).
     """
 
@@ -160,11 +164,14 @@ def _remember(track: Track, place: int, hit: Hit, rule: CorrelationRule, waterma
     hits = track.steps[place]
     if any(known.subject == hit.subject for known in hits):
         return False
-    horizon = max(watermark_ns, hit.time_ns) - rule.timespan_ns - LATENESS_NS
+    # Without a step before it, a hit waits only for one that comes late; what is older than that cannot matter.
+    waiting = rule.kind == "temporal_ordered" and place > 0 and not track.steps[place - 1]
+    reach, most = (0, MAX_WAITING) if waiting else (rule.timespan_ns, MAX_HITS)
+    horizon = max(watermark_ns, hit.time_ns) - reach - LATENESS_NS
     if hit.time_ns < horizon:
         return False
     insort(hits, hit)
-    while hits[0].time_ns < horizon or len(hits) > MAX_HITS:
+    while hits[0].time_ns < horizon or len(hits) > most:
         del hits[0]
     return hit in hits
 
