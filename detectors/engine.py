@@ -9,7 +9,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Sequence
 from itertools import groupby
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import msgspec
 
@@ -20,7 +20,7 @@ from detectors.errors import StateError
 from detectors.model import Event, Failure, Outcome, Sighting, Span, Window, digest
 
 AnyDetector: TypeAlias = Detector[Any, Any]
-FORMAT = 1
+FORMAT = 2
 QUIET_NS = WINDOW_NS + LATENESS_NS  # a session this long without a new arrival has its windows closed
 TAG_BYTES = 32
 MAX_RECENT = 16_384  # windows and sightings remembered by id: more than lie between two checkpoints
@@ -30,6 +30,13 @@ class _Session(msgspec.Struct):
     received_ns: int
     activity: Activity
     states: dict[int, Any] = {}  # detector's place in the list → its state
+
+
+class _Asleep(msgspec.Struct):
+    """A silent session as the bytes of its `_Saved`: a fraction of the memory, and the next snapshot has them ready."""
+
+    received_ns: int
+    saved: msgspec.Raw
 
 
 class _Slot(msgspec.Struct):
@@ -47,8 +54,8 @@ class _Saved(msgspec.Struct, array_like=True):
 
 class _Snapshot(msgspec.Struct, array_like=True):
     format: int
-    sessions: list[_Saved]
-    open: list[str]
+    sessions: list[msgspec.Raw]  # each a _Saved
+    awake: list[str]
     agents: list[_Saved]
     entities: list[_Saved]
     cases: dict[str, Case]
@@ -57,6 +64,7 @@ class _Snapshot(msgspec.Struct, array_like=True):
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(_Snapshot).decode
+_decode_saved = msgspec.msgpack.Decoder(_Saved).decode
 
 
 class Engine:
@@ -84,8 +92,8 @@ class Engine:
         self._clear()
 
     def _clear(self) -> None:
-        self._sessions: dict[str, _Session] = {}  # least recently seen first
-        self._open: dict[str, _Session] = {}  # those of them with open windows, in the same order
+        self._sessions: dict[str, _Session | _Asleep] = {}  # least recently seen first
+        self._awake: dict[str, _Session] = {}  # those of them not silent yet, in the same order
         self._agents: dict[str, _Slot] = {}
         self._entities: dict[str, _Slot] = {}
         self._recent: dict[str, None] = {}
@@ -119,47 +127,70 @@ class Engine:
     def flush(self) -> list[Outcome]:
         """End of input: every open window, closed."""
         outcomes: list[Outcome] = []
-        for session in self._open.values():
+        for session in self._awake.values():
             outcomes.extend(session.activity.close())
-        self._open.clear()
+        self._awake.clear()
         return outcomes
 
     # spans
 
     def _spans(self, spans: list[Span], outcomes: list[Outcome]) -> None:
         always, todo = self._select(self._on_span, spans)
-        sessions, opened = self._sessions, self._open
+        sessions, awake = self._sessions, self._awake
         for i, span in enumerate(spans):
             key = span.session_key
             received = span.received_ns
-            session = sessions.pop(key, None)
-            if session is None:
+            kept = sessions.pop(key, None)
+            if kept is None:
                 self._drop_idle(received, outcomes)
                 session = _Session(received, Activity(span.resource.tenant, span.session_id))
+            else:
+                session = self._wake(kept, span, outcomes) if type(kept) is _Asleep else cast(_Session, kept)
             session.received_ns = received
             sessions[key] = session
             activity = session.activity
             if activity.add(span):
                 outcomes.extend(activity.due())
-            opened.pop(key, None)
-            if activity.windows:
-                opened[key] = session
+            awake.pop(key, None)
+            awake[key] = session
             fields = span.fields
             if span.secrets or "egress.host" in fields or "credential" in fields or "commit.sha" in fields:
                 outcomes.extend(activity.sightings(span))
             if always or i in todo:
                 for slot in sorted((*always, *todo.get(i, ()))):
                     self._observe(slot, span, session.states, outcomes)
-            if opened and received - next(iter(opened.values())).received_ns > QUIET_NS:
+            if received - next(iter(awake.values())).received_ns > QUIET_NS:
                 self._close_quiet(received, outcomes)
 
     def _close_quiet(self, now_ns: int, outcomes: list[Outcome]) -> None:
-        while self._open:
-            key, session = next(iter(self._open.items()))
+        while self._awake:
+            key, session = next(iter(self._awake.items()))
             if now_ns - session.received_ns <= QUIET_NS:
                 return
-            del self._open[key]
+            del self._awake[key]
             outcomes.extend(session.activity.close())
+            self._sessions[key] = self._sleep(key, session)
+
+    def _sleep(self, key: str, session: _Session) -> _Session | _Asleep:
+        """The session put away; as it was when a detector's `dump` fails, which the next snapshot will tell."""
+        try:
+            return _Asleep(session.received_ns, self._saved(key, session))
+        except Exception:  # noqa: BLE001 - one broken detector must not stop the others
+            return session
+
+    def _wake(self, asleep: _Asleep, span: Span, outcomes: list[Outcome]) -> _Session:
+        """The session as it was. A detector whose `load` fails starts blank in it, with a Failure."""
+        saved = _decode_saved(asleep.saved)
+        session = _Session(saved.received_ns, saved.activity or Activity(span.resource.tenant, span.session_id))
+        for place, detector in enumerate(self.detectors):
+            blob = saved.states.get(_slot_name(detector))
+            if blob is None:
+                continue
+            try:
+                session.states[place] = detector.load(blob)
+            except Exception as error:  # noqa: BLE001 - a detector's `load` may raise anything
+                outcomes.append(_failure(detector, span, type(error).__name__))
+        return session
 
     def _drop_idle(self, now_ns: int, outcomes: list[Outcome]) -> None:
         """Forget sessions idle for too long, and the longest silent where there are too many."""
@@ -168,8 +199,9 @@ class Engine:
             if len(self._sessions) < self._max and now_ns - session.received_ns <= self._idle_ns:
                 return
             del self._sessions[key]
-            if self._open.pop(key, None) is not None:
-                outcomes.extend(session.activity.close())
+            open_ = self._awake.pop(key, None)
+            if open_ is not None:
+                outcomes.extend(open_.activity.close())
 
     # windows and sightings
 
@@ -248,9 +280,9 @@ class Engine:
             _Snapshot(
                 format=FORMAT,
                 sessions=[
-                    _Saved(key, self._dump(s.states), s.received_ns, s.activity) for key, s in self._sessions.items()
+                    s.saved if isinstance(s, _Asleep) else self._saved(key, s) for key, s in self._sessions.items()
                 ],
-                open=list(self._open),
+                awake=list(self._awake),
                 agents=[_Saved(key, self._dump(s.states)) for key, s in self._agents.items()],
                 entities=[_Saved(key, self._dump(s.states)) for key, s in self._entities.items()],
                 cases=self._alerting.cases,
@@ -287,14 +319,20 @@ class Engine:
             known = {places[name]: raw for name, raw in one.states.items() if name in places}
             return {place: self.detectors[place].load(raw) for place, raw in known.items()}
 
-        for one in saved.sessions:
-            if one.activity is not None:
-                self._sessions[one.key] = _Session(one.received_ns, one.activity, states(one))
-        self._open = {key: self._sessions[key] for key in saved.open}
+        awake = set(saved.awake)
+        for raw in saved.sessions:
+            one = _decode_saved(raw)
+            if one.key not in awake:
+                self._sessions[one.key] = _Asleep(one.received_ns, raw.copy())
+            elif one.activity is not None:
+                self._sessions[one.key] = self._awake[one.key] = _Session(one.received_ns, one.activity, states(one))
         self._agents = {one.key: _Slot(states(one)) for one in saved.agents}
         self._entities = {one.key: _Slot(states(one)) for one in saved.entities}
         self._recent = dict.fromkeys(saved.recent)
         self._alerting.cases = saved.cases
+
+    def _saved(self, key: str, session: _Session) -> msgspec.Raw:
+        return msgspec.Raw(_encode(_Saved(key, self._dump(session.states), session.received_ns, session.activity)))
 
     def _dump(self, states: dict[int, Any]) -> dict[str, bytes]:
         return {_slot_name(self.detectors[i]): self.detectors[i].dump(state) for i, state in states.items()}

@@ -222,6 +222,30 @@ def test_traffic_of_others_closes_a_silent_session_like_tick_does() -> None:
     assert [w.session_id for w in windows(out)] == ["s1"]
 
 
+def test_a_silent_session_put_away_goes_on_where_it_was_also_over_a_snapshot() -> None:
+    """Silence costs memory only: what a detector remembers of the session is there again with its next span."""
+    engine = Engine([Third()], key=b"k")
+    engine.run([span(0), span(1)])
+    awake = len(engine.snapshot())
+    engine.step(span(0, session="other", at_ms=10 * MINUTE))
+    restored = Engine([Third()], key=b"k")
+    restored.restore(engine.snapshot())
+    late = span(2, at_ms=11 * MINUTE)
+    for one in (engine, restored):
+        assert [o.session_id for o in one.step(late) if isinstance(o, Finding)] == ["s1"]
+    assert engine.snapshot() == restored.snapshot()
+    assert awake < len(engine.snapshot())
+
+
+def test_state_that_cannot_be_read_again_costs_its_session_alone_and_is_told() -> None:
+    engine = Engine([CannotLoad(), ThirdAgain()], key=b"k")
+    engine.run([span(0), span(1)])
+    engine.step(span(0, session="other", at_ms=10 * MINUTE))
+    out = engine.step(span(2, at_ms=11 * MINUTE))
+    assert [(o.detector_id, o.reason) for o in out if isinstance(o, Failure)] == [("third", "RuntimeError")]
+    assert [o.detector_version for o in out if isinstance(o, Finding)] == ["2"]
+
+
 def test_idle_sessions_are_forgotten_and_go_on_blank() -> None:
     engine = Engine([Third()], idle_ns=10**9)
     engine.run([span(0), span(1)])
