@@ -14,6 +14,7 @@ from typing import TypeAlias
 
 import msgspec
 import structlog
+import zstandard
 
 from detectors.engine import Engine
 from detectors.model import Alert, Event, Failure, Finding, Outcome, Sighting, Span, Window, digest
@@ -97,8 +98,8 @@ class Worker:
         if checkpoint is not None:
             self.next_offset = self._saved_offset = checkpoint.next_offset
             try:
-                self.engine.restore(checkpoint.state)
-            except StateError as error:
+                self.engine.restore(zstandard.decompress(checkpoint.state))
+            except (StateError, zstandard.ZstdError) as error:
                 log.error("state discarded", topic=self.topic, partition=self.partition, reason=str(error))
         self._planned = deque(self._sink.planned(self.topic, self.partition, self.next_offset))
         return self.next_offset
@@ -179,7 +180,7 @@ class Worker:
                     topic=self.topic,
                     partition=self.partition,
                     next_offset=self.next_offset,
-                    state=self.engine.snapshot(),
+                    state=zstandard.compress(self.engine.snapshot(), 1),
                     rules_hash=self._rules_hash,
                     saved_ns=self._now_ns(),
                 )
