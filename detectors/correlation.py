@@ -80,8 +80,7 @@ class Correlations(Detector[Span, Tracks]):
 
     Blind spots: steps in different sessions; a step that arrives more than five minutes of event time late may be
     missed; per rule and step the newest 64 hits are remembered, 16 while the step before was not seen; a call that
-    was denied is no step, nor is one that a
-    human had allowed where the step's rule says so (`approved`).
+    was denied is no step, nor is one that a human had allowed where the step's rule says so (`approved`).
     """
 
     id = "correlation.rules"

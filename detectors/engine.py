@@ -33,7 +33,7 @@ class _Session(msgspec.Struct):
 
 
 class _Asleep(msgspec.Struct):
-    """A silent session as the bytes of its `_Saved`: a fraction of the memory, and the next snapshot has them ready."""
+    """A silent session as the bytes of its `_Saved`, which the next snapshot has ready."""
 
     received_ns: int
     saved: msgspec.Raw
