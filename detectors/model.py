@@ -6,7 +6,6 @@ All are frozen and keyword-only; times are `int` nanoseconds since the epoch and
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
 from hashlib import blake2b
 from typing import Literal, TypeAlias
 
@@ -256,8 +255,3 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=Fal
 
 Event: TypeAlias = Span | Window | Sighting
 Outcome: TypeAlias = Finding | Alert | Incident | Window | Sighting | Failure
-
-
-def only(outcomes: Iterable[Outcome], kind: type) -> list[Outcome]:
-    """The outcomes of one type, in order."""
-    return [o for o in outcomes if isinstance(o, kind)]
