@@ -16,6 +16,8 @@ import hyperscan
 from detectors.errors import RuleError
 from detectors.secret_values import triggers
 
+NEAR = 48  # bytes between an issuer's name and its token
+
 
 class Patterned(Protocol):
     """What pass one needs of a rule."""
@@ -28,6 +30,8 @@ class Patterned(Protocol):
     def trigger(self) -> str: ...
     @property
     def keys(self) -> tuple[str, ...]: ...
+    @property
+    def near(self) -> tuple[str, ...]: ...
 
 
 _AHEAD = re.compile(r"\(\?[!=](?:[^()\\]|\\.)*\)$")
@@ -47,6 +51,9 @@ def patterns(rule: Patterned) -> tuple[str, ...]:
     """The Hyperscan patterns that stand for the rule in pass one."""
     if rule.trigger:
         return (rule.trigger,)
+    if rule.near:
+        names = re.sub(r"\(\?<[!=][^()]*\)", "", "|".join(rule.near))  # pass one knows no look-behind
+        return (rf"(?i:{names})[\x00-\xff]{{0,{NEAR}}}{_cut(rule.pattern)}",)
     return triggers(rule.keys) if rule.keys else (_cut(rule.pattern),)
 
 

@@ -1,8 +1,10 @@
-"""Secret rules as files: one YAML list per vendor, decoded strictly, proved by the examples they carry.
+"""Secret rules as files: lists of issuers, decoded strictly, proved by the examples they carry.
 
-A rule names a secret in one of two ways. `pattern` alone is a token one can recognise by itself (`ghp_...`).
-`keys` plus `pattern` is a value one can only recognise by the name it is assigned to (`DD_API_KEY=...`); then
-the pattern must fit the whole value. In both, the one capture group is the secret itself.
+A file is a list of groups, one an issuer, each with its rules. A rule names a secret in one of three ways.
+`pattern` alone is a token one can recognise by itself (`ghp_...`). `keys` plus `pattern` is a value one can only
+recognise by the name it is assigned to (`DD_API_KEY=...`); then the pattern must fit the whole value. `near` plus
+`pattern` is a token that looks like many others, recognised because its issuer is named shortly before it
+(`adafruit_key: ...`). In all three, the one capture group is the secret itself.
 """
 
 from __future__ import annotations
@@ -10,17 +12,16 @@ from __future__ import annotations
 import random
 import re
 import string
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 import yaml
 
-from detectors.errors import RuleError
+from detectors.errors import RuleError, RuleErrors
 from detectors.model import Category, Severity
 from detectors.secret_checks import CHECKS
-from detectors.secret_first_pass import compiled
 
 RuleId = r"^[a-z0-9][a-z0-9._-]*$"
 
@@ -32,35 +33,42 @@ class Examples(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     no_match: tuple[str, ...]
 
 
+STANDARDS = ("LLM02:2026", "ASI03", "MCP01:2025", "AML.T0055", "attack.t1552.001", "attack.t1528")
+Level: TypeAlias = Literal["info", "low", "medium", "high", "critical"]
+Rotation: TypeAlias = Literal["cloud", "database", "service_account", "third_party"]
+
+
 class SecretRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One kind of secret: how it looks, how its format is verified, who issued it and what to do.
 
-    `tier` says how sure the look alone makes us: `likely` for a vendor's own format or a vendor's key name,
-    `possible` for a key name anyone uses. `trigger` is the first pass's pattern where it cannot be derived
-    from `pattern`; `window` bounds how far around a trigger the second pass looks, in bytes. `chosen` marks
-    values people think up, where fillers, names of variables and code must be told from the value.
+    `tier` says how sure the look alone makes us: `likely` for an issuer's own format or an issuer's name beside a
+    fitting value, `possible` for a key name anyone uses. `trigger` is the first pass's pattern where it cannot be
+    derived from `pattern`; `window` bounds how far around a trigger the second pass looks, in bytes. `chosen` marks
+    values people think up, where fillers, names of variables and code must be told from the value. `grants` ends
+    the sentence "A credential that ...".
     """
 
     id: str
     title: str
-    severity: Literal["info", "low", "medium", "high", "critical"]
+    severity: Level = "high"
     status: Literal["test", "stable", "deprecated"] = "stable"
     tier: Literal["likely", "possible"] = "likely"
     tags: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
+    near: tuple[str, ...] = ()
     pattern: str
     trigger: str = ""
     window: int = 512
-    min_entropy: float = 0.0
+    min_entropy: float = 2.8
     chosen: bool = False
     check: str = ""
     issuer: str
-    rotation: Literal["cloud", "database", "service_account", "third_party"]
-    static: bool
+    rotation: Rotation
+    static: bool = True
     category: Category = Category.CREDENTIAL_EXPOSURE
-    standards: tuple[str, ...]
-    description: str
-    blind_spots: str
+    standards: tuple[str, ...] = STANDARDS
+    grants: str
+    blind_spots: str = "A secret cut in two, one part in each of two spans."
     runbook: str
     examples: Examples
     also: tuple[str, ...] = ()
@@ -71,29 +79,51 @@ class SecretRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         return Severity[self.severity.upper()]
 
 
+class Group(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Rules of one issuer; whatever stands beside `rules` holds for each of them that does not say otherwise."""
+
+    issuer: str
+    rotation: Rotation
+    severity: Level | msgspec.UnsetType = msgspec.UNSET
+    tier: Literal["likely", "possible"] | msgspec.UnsetType = msgspec.UNSET
+    near: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
+    min_entropy: float | msgspec.UnsetType = msgspec.UNSET
+    static: bool | msgspec.UnsetType = msgspec.UNSET
+    standards: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
+    grants: str | msgspec.UnsetType = msgspec.UNSET
+    blind_spots: str | msgspec.UnsetType = msgspec.UNSET
+    runbook: str | msgspec.UnsetType = msgspec.UNSET
+    rules: tuple[dict[str, Any], ...]
+
+
 def read_secrets(files: Iterable[Path]) -> list[SecretRule]:
-    """Rules of all files in order; the first thing wrong raises RuleError."""
+    """Rules of all files in order; RuleErrors with everything that is wrong in them."""
     rules: list[SecretRule] = []
     seen: dict[str, str] = {}
+    errors: list[RuleError] = []
     for file in files:
-        of_file = _decode(file)
-        for number, rule in enumerate(of_file):
-            path = f"$[{number}]"
-            if rule.id in seen:
-                raise RuleError(str(file), f"{path}.id", f"{rule.id} is already defined in {seen[rule.id]}")
-            reason = _wrong(rule)
-            if reason:
-                raise RuleError(str(file), f"{path}.{reason[0]}", reason[1])
-            seen[rule.id] = str(file)
-            rules.append(rule)
         try:
-            compiled(of_file)
+            found = list(_decode(file))
         except RuleError as error:
-            raise RuleError(str(file), error.path, error.reason) from error
+            errors.append(error)
+            continue
+        for path, rule in found:
+            if isinstance(rule, RuleError):
+                errors.append(rule)
+            elif rule.id in seen:
+                errors.append(RuleError(str(file), f"{path}.id", f"{rule.id} is already defined in {seen[rule.id]}"))
+            elif reason := _wrong(rule):
+                errors.append(RuleError(str(file), f"{path}.{reason[0]}", reason[1]))
+            else:
+                seen[rule.id] = str(file)
+                rules.append(rule)
+    if errors:
+        raise RuleErrors(errors)
     return rules
 
 
-def _decode(file: Path) -> list[SecretRule]:
+def _decode(file: Path) -> Iterator[tuple[str, SecretRule | RuleError]]:
+    """(key path, rule or what is wrong with it) of everything in the file."""
     try:
         raw: Any = yaml.load(file.read_text("utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -101,25 +131,38 @@ def _decode(file: Path) -> list[SecretRule]:
         where = "$" if line is None else f"line {line + 1}"
         raise RuleError(str(file), where, f"not readable as YAML: {type(error).__name__}") from error
     try:
-        return msgspec.convert(raw, list[SecretRule])
+        groups = msgspec.convert(raw, list[Group])
     except msgspec.ValidationError as error:
         reason, _, path = str(error).partition(" - at `")
         raise RuleError(str(file), path.rstrip("`") or "$", reason) from error
+    for i, group in enumerate(groups):
+        shared = msgspec.to_builtins(group)
+        del shared["rules"]
+        for j, one in enumerate(group.rules):
+            path = f"$[{i}].rules[{j}]"
+            try:
+                yield path, msgspec.convert({**shared, **one}, SecretRule)
+            except msgspec.ValidationError as error:
+                reason, _, at = str(error).partition(" - at `")
+                yield path, RuleError(str(file), path + at.rstrip("`").removeprefix("$"), reason)
 
 
 def _wrong(rule: SecretRule) -> tuple[str, str] | None:
     """(key, reason) of the first thing decoding cannot see."""
     if not re.match(RuleId, rule.id):
         return "id", "only lower-case letters, digits, dot, hyphen and underscore"
-    for name, pattern in (("pattern", rule.pattern), *(("keys", key) for key in rule.keys)):
+    named = *(("keys", key) for key in rule.keys), *(("near", name) for name in rule.near)
+    for name, pattern in (("pattern", rule.pattern), *named):
         try:
             groups = re.compile(pattern.encode("ascii")).groups
         except (re.error, UnicodeEncodeError) as error:
             return name, f"not a regular expression over ASCII: {error}"
         if groups != (1 if name == "pattern" else 0):
-            return name, "a pattern has exactly one capture group, the secret; a key has none"
-    if any(key != key.lower() for key in rule.keys):
-        return "keys", "keys are written in lower case and match any case"
+            return name, "a pattern has exactly one capture group, the secret; a key or name has none"
+        if name != "pattern" and pattern != pattern.lower():
+            return name, "written in lower case; it matches any case"
+    if rule.keys and rule.near:
+        return "near", "a rule has keys or names to stand near, not both"
     if rule.check and rule.check not in CHECKS:
         return "check", f"unknown; known are {', '.join(sorted(CHECKS))}"
     if not rule.examples.match or not rule.examples.no_match:

@@ -8,12 +8,11 @@ scanned as they stand, JSON-escaped or not, because a placeholder must stand whe
 from __future__ import annotations
 
 import hmac
-import re
 import threading
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import hyperscan
 
@@ -21,10 +20,9 @@ from detectors import secret_first_pass as first_pass
 from detectors.detector import Detector, finding
 from detectors.model import Category, Finding, SecretMatch, Severity, Span, Verdict
 from detectors.secret_checks import unescape, verdict
+from detectors.secret_confirm import PLACEHOLDER, Tier, confirm
 from detectors.secret_rules import Examples, SecretRule
-from detectors.secret_values import GIVEN, entropy, hollow, reference, value_at
 
-PLACEHOLDER = re.compile(rb"MASKED~[a-z0-9._-]+~\d+~[0-9a-f]{16}~")
 MAX_CANDIDATES = 10_000  # of pass one, per text; what lies behind them is masked unread
 _CONTINUATION = bytes(range(0x80, 0xC0))
 _REMAINDER = 4  # what a better match leaves over of a weaker one is masked too, from this length on
@@ -39,7 +37,7 @@ UNSCANNED = SecretRule(
     rotation="third_party",
     static=False,
     standards=("LLM02:2026",),
-    description="One text held more candidates than one text may; the rest of it was masked unread.",
+    grants="is unknown",
     blind_spots="What the masked text held is unknown.",
     runbook="Look at the emitter: text of this kind is generated, not written.",
     examples=Examples(match=("",), no_match=("",)),
@@ -47,129 +45,26 @@ UNSCANNED = SecretRule(
 
 
 class Hit(NamedTuple):
-    """A secret's range, the rule that found it, what its format proves and its keyed fingerprint."""
+    """A secret's range, the rule that found it, what its format proves, its keyed fingerprint and how sure we are.
+
+    `layers` names what was undone to read it, outermost first (`base64`, `gzip`, ...); the range is always that of
+    the text as it stood.
+    """
 
     start: int
     end: int
     rule: SecretRule
     verdict: Verdict
     fingerprint: str
+    tier: Tier = "likely"
+    layers: tuple[str, ...] = ()
 
 
 class _Range(NamedTuple):
     start: int
     end: int
     rule: SecretRule
-
-
-Spans: TypeAlias = Callable[[bytes, int, int, int], Iterator[tuple[int, int]]]
-_ESCAPED = re.compile(
-    rb"(?:\\[nrtbfv0]|\\u[0-9a-fA-F]{4}|\\x[0-9a-fA-F]{2}|%[0-9a-fA-F]{2}|(?:\x1b|\\u001b|\\x1b|\\e|\\033)\[[0-9;]{0,8}m)\Z"
-)
-_ALNUM = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
-
-
-def _begins(data: bytes, start: int) -> bool:
-    """Whether a token can begin here: not inside a run of letters and digits, unless an escape ends there."""
-    if start == 0 or data[start - 1] not in _ALNUM or data[start] not in _ALNUM:
-        return True
-    return _ESCAPED.search(data, max(0, start - 18), start) is not None
-
-
-def _tokens(rule: SecretRule) -> Spans:
-    """Pass two of a rule whose pattern stands for itself."""
-    regex = re.compile(rule.pattern.encode("ascii"))
-    window, least, chosen = rule.window, rule.min_entropy, rule.chosen
-
-    def spans(data: bytes, begin: int, to: int, stop: int) -> Iterator[tuple[int, int]]:
-        ahead = min(stop, to + window)
-        while begin < to:
-            found = regex.search(data, begin, ahead)
-            if found is None or found.start() >= to:
-                return
-            if found.end() == ahead < stop:  # the window cut it, not the pattern
-                found = regex.match(data, found.start(), stop) or found
-            start, end = found.span(1)
-            follows = found.end() < stop and data[found.end()] in _ALNUM and data[found.end() - 1] in _ALNUM
-            secret = found[1]
-            begin = found.end()
-            if follows or not _begins(data, found.start()) or hollow(secret) or entropy(secret) < least:
-                begin = found.start() + 1
-            elif not (chosen and (PLACEHOLDER.match(secret) or reference(secret, quoted=True, shell=False))):
-                yield start, end
-
-    return spans
-
-
-_IDENTIFIER_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-"
-_OTHER_TOKENS = re.compile(
-    rb"(?i)(?:csrf|xsrf|next|page|prev|continuation|sync|cancel(?:lation)?|pad|eos|bos|unk|mask|stop|start|end|max|min|"
-    rb"public|num|total|special|first|last|cursor|trace|forgot|reset|show|hide|no|has|is|use|with|without|per|of)[_.-]?\Z"
-)
-
-
-def _values(rule: SecretRule) -> Spans:
-    """Pass two of a rule that knows its secret by the name it is assigned to."""
-    names = re.compile("|".join(rule.keys).encode("ascii"))
-    shape, least, chosen = re.compile(rule.pattern.encode("ascii")), rule.min_entropy, rule.chosen
-
-    def spans(data: bytes, begin: int, to: int, stop: int) -> Iterator[tuple[int, int]]:
-        begin = max(begin, to - _KEY_WINDOW)
-        for name in names.finditer(data[begin:to].lower()):
-            at, end = begin + name.start(), begin + name.end()
-            given = GIVEN.match(data, end, min(stop, end + 96))
-            if given is None:
-                continue
-            before = data[max(0, at - 48) : at]
-            prefix = before[len(before.rstrip(_IDENTIFIER_BYTES)) :]
-            option = prefix.startswith(b"-") or name[0].startswith(b"-")
-            if (given["gap"] and not option) or _OTHER_TOKENS.search(prefix):
-                continue
-            if given["gap"] and b"," in given["gap"] and not given["argument"]:  # ("--password", variable)
-                continue
-            opened = at - len(prefix)
-            if data[max(0, opened - 2) : opened] == b"${" and data[end : end + 2] != b":-":  # ${PASSWORD:?reason}
-                continue
-            quote = given["quote"] or given["argument"]
-            tight = data[at:end].isupper() and given[0][-1:] in b"=>"
-            first, last = value_at(data, given.end(), stop, quote, not quote and (tight or option))
-            if chosen and not quote and data[last : last + 1] in _CALL:
-                continue
-            value = data[first:last]
-            fits = shape.fullmatch(value)
-            if fits is None or PLACEHOLDER.fullmatch(value) or hollow(fits[1]) or entropy(fits[1]) < least:
-                continue
-            if not (chosen and reference(value, bool(quote), tight or option)):
-                yield first + fits.start(1), first + fits.end(1)
-                return
-
-    return spans
-
-
-_KEY_WINDOW = 80  # a key and the sign after it, in bytes
-_CALL = (b"(", b"[")
-_BEGIN = re.compile(rb"-----BEGIN (?:[A-Z0-9]{1,16} ){0,4}PRIVATE KEY(?: BLOCK)?-----")
-_LINE = rb"(?:\\{1,40}[nrt]|\\{1,40}u000[ad]|\\{0,40}[\"']|[\s+,|>#*]|%0[AD]|&#1[03];)"
-_BODY = re.compile(  # headers are skipped as one stretch: told apart, their borders could be drawn in endless ways
-    _LINE + rb"{0,64}(?:[A-Za-z][A-Za-z-]{2,20}: [\s\S]{1,512}?" + _LINE + rb")?[A-Za-z0-9+/=]{16}"
-)
-_STOP = re.compile(  # END, or the quote that closes the text the key was cut off in: one no further line follows
-    rb"(?P<end>-----END [A-Z0-9 ]{0,64}-----)|\\{0,40}\"(?!(?:[\s+,]{0,64}\\{0,40}[\"'])?"
-    rb"(?:[A-Za-z0-9+/=]{24}|(?:[A-Za-z0-9+/=]{1,24}(?:\\{1,40}[nr])*\\{0,40}[\"'][\s+,]{0,64}\\{0,40}[\"'])?-----END))"
-)
-
-
-def _armour(rule: SecretRule) -> Spans:
-    """Pass two of armoured private keys: from BEGIN to END, or as far as the text goes where END was cut off."""
-
-    def spans(data: bytes, begin: int, to: int, stop: int) -> Iterator[tuple[int, int]]:
-        found = _BEGIN.search(data, max(begin, to - 128), to)
-        body = found and _BODY.match(data, found.end(), min(stop, to + 4096))
-        if found and body:
-            close = _STOP.search(data, body.end(), stop)
-            yield found.start(), stop if close is None else close.end() if close["end"] else close.start()
-
-    return spans
+    tier: Tier
 
 
 class Scanner:
@@ -178,7 +73,7 @@ class Scanner:
     def __init__(self, rules: Sequence[SecretRule], key: bytes) -> None:
         self.rules = tuple(rules)
         self._key = key
-        self._spans = [_values(r) if r.keys else _armour(r) if r.check == "pem" else _tokens(r) for r in self.rules]
+        self._confirm = [confirm(rule) for rule in self.rules]
         self._database = first_pass.compiled(self.rules) if self.rules else None
         self._local = threading.local()
 
@@ -266,17 +161,19 @@ class Scanner:
             begin = max(start, to - rule.window, done.get(number, start))
             if begin < to:
                 done[number] = to  # every start before `to` is judged now, with a whole window ahead of it
-                for one, end in self._spans[number](data, begin, to, stop):
-                    found.append(_Range(one, end, rule))
+                for one, end, tier in self._confirm[number](data, begin, to, stop):
+                    found.append(_Range(one, end, rule, tier))
                     done[number] = max(to, end)
         if len(candidates) > bound:
             unread = max(start, (candidates[bound] >> 16) - UNSCANNED.window)
-            found.append(_Range(unread, stop, UNSCANNED))
+            found.append(_Range(unread, stop, UNSCANNED, "possible"))
         return [self._hit(data, one) for one in _apart(data, found)] if found else []
 
     def _hit(self, data: bytes, one: _Range) -> Hit:
         secret = data[one.start : one.end]
-        return Hit(one.start, one.end, one.rule, verdict(one.rule.check, secret), self._fingerprint(secret))
+        proof = verdict(one.rule.check, secret)
+        tier: Tier = "verified" if proof == "valid" else "possible" if proof == "invalid" else one.tier
+        return Hit(one.start, one.end, one.rule, proof, self._fingerprint(secret), tier)
 
 
 def _size(text: str) -> int:
@@ -284,7 +181,8 @@ def _size(text: str) -> int:
 
 
 def _rank(one: _Range) -> tuple[int, int, int, str]:
-    weight = 2 if one.rule is UNSCANNED else 1 if one.rule.tier == "possible" else 0
+    named = 1 if one.rule.near else 0
+    weight = 3 if one.rule is UNSCANNED else 2 if one.tier == "possible" else named
     return weight, one.start - one.end, one.start, one.rule.id
 
 
@@ -296,7 +194,7 @@ def _apart(data: bytes, found: list[_Range]) -> list[_Range]:
     for one in sorted(set(found), key=_rank):
         for start, end in _left_over(one.start, one.end, taken):
             if (start, end) == (one.start, one.end) or end - start >= _REMAINDER:
-                kept.append(_Range(start, end, one.rule))
+                kept.append(_Range(start, end, one.rule, one.tier))
                 at = bisect_right(taken, (start, end))
                 taken.insert(at, (start, end))
     return sorted(kept)
