@@ -25,14 +25,14 @@ def load(rules: RuleSet) -> list[Detector[Any, Any]]:
     from detectors.correlation import Correlations, SecretSent
     from detectors.egress import EgressAllowList
     from detectors.rule import Override
-    from detectors.secrets import SecretFindings
+    from detectors.secret_findings import SecretFindings
 
     matcher = Matcher(rules.behaviour)
     severities = {name: level for name, change in rules.overrides.items() if (level := change.level) is not None}
     burst = rules.overrides.get(ToolBurst.id, Override())
     tuned: dict[str, Any] = {"threshold": burst.threshold, "severity": burst.level}
     every: list[Detector[Any, Any]] = [
-        SecretFindings(rules.secrets),
+        SecretFindings(rules.secrets, rules.allowed),
         BehaviourRules(matcher),
         Correlations(matcher, rules.correlation),
         SecretSent(rules.destinations),

@@ -14,6 +14,7 @@ import msgspec
 Scalar: TypeAlias = str | int | float | bool
 Confidence: TypeAlias = Literal["suspected", "confirmed"]
 Verdict: TypeAlias = Literal["valid", "invalid", "unchecked"]
+Tier: TypeAlias = Literal["verified", "likely", "possible"]
 Signal: TypeAlias = Literal["span", "log"]
 
 
@@ -55,7 +56,8 @@ class SecretMatch(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc
 
     `surface` is the canonical field that text became (arguments, result, prompt, completion, command.line, url,
     header, resource, name, body, attribute): what a reader needs to know which way the secret was going.
-    `fingerprint` is HMAC-SHA-256 of the secret under the deployment's key, first 16 hex digits.
+    `fingerprint` is HMAC-SHA-256 of the secret under the deployment's key, first 16 hex digits. `layers` names the
+    encodings it stood in, outermost first.
     """
 
     rule_id: str
@@ -65,6 +67,8 @@ class SecretMatch(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc
     verdict: Verdict = "unchecked"
     severity: Severity = Severity.HIGH
     surface: str = "attribute"
+    tier: Tier = "likely"
+    layers: tuple[str, ...] = ()
 
 
 class Resource(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):

@@ -27,6 +27,7 @@ from detectors.correlation import CorrelationRule, Kind
 from detectors.egress import RANK, Destinations, EgressFile
 from detectors.errors import RuleError, RuleErrors
 from detectors.model import Category, Confidence, Severity, Span
+from detectors.secret_findings import Allowed
 from detectors.secret_rules import SecretRule, read_secrets
 from detectors.sigma import Condition, Get, Unsupported, compile_condition
 
@@ -84,7 +85,10 @@ class Extra(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Override(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What one deployment changes about one rule or detector. `except` silences a Sigma rule where it matches."""
+    """What one deployment changes about one rule or detector.
+
+    `except` silences a Sigma rule where it matches, and is the allow-list of a secret rule or of all `secrets`.
+    """
 
     enabled: bool = True
     severity: Literal["info", "low", "medium", "high", "critical"] | None = None
@@ -104,6 +108,7 @@ class RuleSet(msgspec.Struct, frozen=True, kw_only=True):
     correlation: tuple[CorrelationRule, ...]
     destinations: Destinations
     overrides: dict[str, Override]
+    allowed: dict[str, tuple[Allowed, ...]] = {}
     hash: str
 
 
@@ -149,6 +154,7 @@ class _Reading:
         for name in sorted(set(changes) - {*known, *IDS, *(f"egress.{reach}" for reach in RANK)}):
             self._wrong(overrides or "overrides", name, "no rule or detector has this name")
         behaviour = tuple(self._overlaid(spans, changes))
+        allowed = self._allowed({"secrets", *(rule.id for rule in secrets)}, changes)
         self._scannable(behaviour)
         if self.errors:
             raise RuleErrors(self.errors)
@@ -158,6 +164,7 @@ class _Reading:
             correlation=tuple(self._overlaid(correlations, changes)),
             destinations=destinations,
             overrides=changes,
+            allowed=allowed,
             hash=self.digest.hexdigest(),
         )
 
@@ -322,6 +329,16 @@ class _Reading:
         except (SigmaError, Unsupported) as error:
             self._wrong("overrides", path, str(error))
             return None
+
+    def _allowed(self, names: set[str], changes: dict[str, Override]) -> dict[str, tuple[Allowed, ...]]:
+        """The allow-lists of secret rules, by rule id or `secrets` for all of them."""
+        found: dict[str, tuple[Allowed, ...]] = {}
+        for name, change in changes.items():
+            if name in names and change.excepted:
+                places = enumerate(change.excepted)
+                entries = [self._convert("overrides", one, Allowed, f"{name}.except[{i}]") for i, one in places]
+                found[name] = tuple(entry for entry in entries if entry is not None)
+        return found
 
     def _correlation(self, file: str, path: str, raw: dict[str, Any], extra: Extra) -> CorrelationRule | None:
         try:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from typing import Literal, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
+from detectors.model import Tier
 from detectors.secret_first_pass import NEAR
 from detectors.secret_rules import SecretRule
 from detectors.secret_values import GIVEN, entropy, hollow, reference, value_at
 
-Tier: TypeAlias = Literal["verified", "likely", "possible"]
 PLACEHOLDER = re.compile(rb"MASKED~[a-z0-9._-]+~\d+~[0-9a-f]{16}~")
 
 
@@ -152,6 +152,7 @@ def confirm(rule: SecretRule) -> Confirm:
 _SPEAKS = re.compile(
     rb"(?i)key|token|secret|pass|pwd|auth|cred|bearer|api|pat(?![a-z])|licen[cs]e|webhook|(?<![a-z])sid|dsn|signature"
 )
+_NAMES_KEY = re.compile(rb"(?:[_. -](?i:api|key|token|secret|auth|pass)|Key|Token|Secret|Api)[A-Za-z]{0,8}\Z")  # heap_api
 _GIVES = re.compile(
     rb"(?:[=:>,(\[|]|(?i:bearer|basic|token|key)[ \t]|[\"'`]|%3[ad])[ \t\r\n\"'`\\<]{0,24}\Z", re.IGNORECASE
 )
@@ -187,7 +188,7 @@ def _nearby(rule: SecretRule) -> Confirm:
                     continue
                 if PLACEHOLDER.match(data, max(0, first - 7), last + 64):
                     continue
-                if _SPEAKS.search(data[max(0, at - 24) : at] + b" " + gap):
+                if _SPEAKS.search(data[max(0, at - 24) : at] + b" " + gap) or _NAMES_KEY.search(data, at, end):
                     yield Found(first, last, tier)
                     return
                 if _ASSIGNS.fullmatch(gap):

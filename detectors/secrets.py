@@ -17,10 +17,9 @@ from typing import NamedTuple
 import hyperscan
 
 from detectors import secret_first_pass as first_pass
-from detectors.detector import Detector, finding
-from detectors.model import Category, Finding, SecretMatch, Severity, Span, Verdict
+from detectors.model import SecretMatch, Tier, Verdict
 from detectors.secret_checks import unescape, verdict
-from detectors.secret_confirm import PLACEHOLDER, Tier, confirm
+from detectors.secret_confirm import PLACEHOLDER, confirm
 from detectors.secret_rules import Examples, SecretRule
 
 MAX_CANDIDATES = 10_000  # of pass one, per text; what lies behind them is masked unread
@@ -241,71 +240,6 @@ def match(hit: Hit, where: str, surface: str = "attribute") -> SecretMatch:
         verdict=hit.verdict,
         severity=hit.rule.level,
         surface=surface,
+        tier=hit.tier,
+        layers=hit.layers,
     )
-
-
-class SecretFindings(Detector[Span, None]):
-    """One finding for every distinct secret a span held before it was masked.
-
-    Blind spots: knows only what the masker found, so a secret in a form no rule describes, split over two spans
-    or encoded (base64, hex) is silent; a secret in text the emitter did not capture was never here.
-    """
-
-    id = "secrets"
-    version = "1"
-    scope = "span"
-
-    def __init__(self, rules: Sequence[SecretRule]) -> None:
-        self._rules = {rule.id: rule for rule in (*rules, UNSCANNED)}
-
-    def select(self, events: Sequence[Span]) -> list[int]:
-        return [i for i, event in enumerate(events) if event.secrets]
-
-    def observe(self, event: Span, state: None) -> Iterator[Finding]:
-        seen: set[tuple[str, str]] = set()
-        worst_first = sorted(event.secrets, key=lambda m: -self._severity(m))
-        for one in worst_first:
-            if (one.rule_id, one.fingerprint) in seen:
-                continue
-            seen.add((one.rule_id, one.fingerprint))
-            rule = self._rules.get(one.rule_id)
-            yield finding(
-                self,
-                event,
-                rule_id=one.rule_id,
-                severity=self._severity(one),
-                category=rule.category if rule else Category.CREDENTIAL_EXPOSURE,
-                title=rule.title if rule else "Secret of a rule no longer loaded",
-                confidence="confirmed" if one.verdict == "valid" else "suspected",
-                key=one.fingerprint,
-                evidence={
-                    "rule": one.rule_id,
-                    "where": one.where,
-                    "surface": one.surface,
-                    "length": str(one.length),
-                    "fingerprint": one.fingerprint,
-                    "verdict": one.verdict,
-                    "issuer": rule.issuer if rule else "unknown",
-                    "rotation": rule.rotation if rule else "unknown",
-                    "static": str(rule.static).lower() if rule else "unknown",
-                    "advice": _advice(one, rule),
-                },
-                standards=rule.standards if rule else (),
-            )
-
-    def _severity(self, one: SecretMatch) -> Severity:
-        """A bad checksum lowers to low; a user's own paste by one step; a mere key name in a result to low."""
-        severity = one.severity
-        rule = self._rules.get(one.rule_id)
-        if one.verdict == "invalid" or (rule and rule.tier == "possible" and one.surface == "result"):
-            return min(severity, Severity.LOW)
-        if one.surface == "prompt":
-            return Severity(max(Severity.LOW, severity - 1)) if severity > Severity.LOW else severity
-        return severity
-
-
-def _advice(one: SecretMatch, rule: SecretRule | None) -> str:
-    """What to do, said to the user who pasted it where a user did."""
-    if one.surface == "prompt":
-        return "You pasted a credential into a prompt: revoke it and pass it by a secrets manager or variable instead."
-    return rule.runbook if rule else "Revoke it."
