@@ -42,20 +42,17 @@ REQUESTS = [
     traces(*[{"gen_ai.tool.call.arguments": "git status"}] * 5, session="quiet"),
 ]
 OURS = """
-- id: secret.acme.key
-  title: Acme key
-  severity: high
-  pattern: '(acme-key-[0-9a-f]{20})'
-  issuer: Acme
+- issuer: Acme
   rotation: third_party
-  static: true
-  standards: ['LLM02:2026']
-  description: 'A key of our own service.'
-  blind_spots: 'None known.'
   runbook: 'Revoke it.'
-  examples:
-    match: ['x «acme-key-<hex:20>»']
-    no_match: ['acme-key-short']
+  rules:
+    - id: secret.acme.key
+      title: Acme key
+      pattern: '(acme-key-[0-9a-f]{20})'
+      grants: opens a service of our own
+      examples:
+        match: ['x «acme-key-<hex:20>»']
+        no_match: ['acme-key-short']
 """
 
 
