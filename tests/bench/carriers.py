@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias
 
-from tests.bench.families import LITERAL, OUTSIDE, SECRET, Family, Part, chars
+from tests.bench.families import HEX, LITERAL, OUTSIDE, SECRET, Family, Part, chars
 
 Parts: TypeAlias = list[Part]
 Carrier: TypeAlias = Callable[[random.Random, Family, Parts], Parts]
@@ -233,7 +233,7 @@ def diff(rng: random.Random, family: Family, parts: Parts) -> Parts:
 
 
 def log_line(rng: random.Random, family: Family, parts: Parts) -> Parts:
-    front = f"2026-11-03T10:{rng.randrange(10, 60)}:07.123Z INFO worker-{rng.randrange(9)} request_id={chars(rng, '0123456789abcdef', 16)} "
+    front = f"2026-11-03T10:12:{rng.randrange(10, 60)}.123Z INFO worker request_id={chars(rng, HEX, 16)} "
     return around(f"{front}using {_name(rng, family, 'env')}=", parts, " for upstream\n")
 
 

@@ -148,13 +148,19 @@ def password(rng: random.Random) -> str:
     """What people and password managers choose."""
     words = ("Harvest", "tundra", "Falcon", "quartz", "Nimbus", "cobalt", "Ember", "saffron")
     made = f"{rng.choice(words)}{rng.choice('!#-_.')}{rng.choice(words)}{rng.randrange(10, 9999)}"
-    return made if rng.random() < 0.5 else chars(rng, ALNUM + "!#^*-_.", rng.randrange(12, 24))
+    if rng.random() < 0.5:
+        return made
+    return (
+        chars(rng, string.ascii_letters, 1)
+        + chars(rng, ALNUM + "!#^*-_.", rng.randrange(10, 22))
+        + chars(rng, ALNUM, 1)
+    )
 
 
 def _url(scheme: str, rest: str) -> Make:
     def make(rng: random.Random) -> list[Part]:
         user = rng.choice(["app", "svc_orders", "readwrite"])
-        word = chars(rng, ALNUM + "-_.!", rng.randrange(10, 26))
+        word = chars(rng, ALNUM, 1) + chars(rng, ALNUM + "-_.!", rng.randrange(9, 25)) + chars(rng, ALNUM, 1)
         return [(f"{scheme}://{user}:", LITERAL), (word, SECRET), (f"@{rest}", LITERAL)]
 
     return make

@@ -15,14 +15,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.bench.carriers import Parts, around, each, escaped
-from tests.bench.families import ALNUM, B64, B64URL, HEX, chars
+from tests.bench.families import ALNUM, B64, B64URL, HEX, UPPER, chars
 
 _HERE: Final = "\ue000"  # stands in a line where the text goes
-_WORDS: Final = """
+_TEXT: Final = """
 the order service returned a timeout while reading customer records from replica three and the retry policy kept
 the connection open so check the migration plan then compare the totals with the ledger before publishing notes
 def main return import config settings token_count max_tokens password field missing login form secret santa list
-""".split()
+"""
+_WORDS: Final = _TEXT.split()
 MAX_LINE: Final = 20_000
 
 
@@ -52,7 +53,7 @@ _NOISE: Final[tuple[Callable[[random.Random], str], ...]] = (
     lambda r: f"![plot](data:image/png;base64,iVBORw0KGgo{chars(r, B64, 4 * r.randrange(20, 200))})\n",
     lambda r: f"https://cdn.example.com/static/{chars(r, HEX, 20)}/app.{chars(r, HEX, 8)}.js\n",
     lambda r: f"digest: {base64.b64encode(r.randbytes(32)).decode()}\n",
-    lambda r: f"{r.randrange(10**12)} {r.randrange(10**9)} pk_live_{chars(r, ALNUM, 24)}\n",
+    lambda r: f"{r.randrange(10**12)} {r.randrange(10**9)} {uuid(r)} {chars(r, UPPER, 26)}\n",
 )
 
 
@@ -126,7 +127,7 @@ def line_around(rng: random.Random, parts: Parts) -> Parts:
     """The text in one raw JSON line of some dialect, prose before and after it."""
     make, depth = rng.choice(_DIALECTS)
     before, after = prose(rng, rng.randrange(6)), prose(rng, rng.randrange(6))
-    made = around(before, parts, after)
+    made = around(before, parts, "\n" + after)
     for _ in range(depth):
         made = each(escaped, made)
     front, _, back = json.dumps(make(rng), ensure_ascii=False).partition(_HERE)
