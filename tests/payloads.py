@@ -12,7 +12,7 @@ from google.protobuf.json_format import MessageToJson
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from detectors.secret_checks import BASE62, digits
+from detectors.secret_checksums import BASE62, digits
 from tests.make import T0
 
 

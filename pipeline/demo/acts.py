@@ -12,7 +12,7 @@ from zlib import crc32
 
 import msgspec
 
-from detectors.secret_checks import BASE62, digits
+from detectors.secret_checksums import BASE62, digits
 
 Kind = Literal["say", "shell", "read", "edit", "fetch", "mcp"]
 
