@@ -59,6 +59,21 @@ class Level(StrEnum):
     critical = "critical"
 
 
+class RuleKind(StrEnum):
+    """What rules look at."""
+
+    secret = "secret"
+    behaviour = "behaviour"
+    correlation = "correlation"
+
+
+class Importable(StrEnum):
+    """Scanners whose rule files we read."""
+
+    gitleaks = "gitleaks"
+    kingfisher = "kingfisher"
+
+
 Paths = Annotated[list[Path], typer.Argument(help="files and folders; - is standard input", show_default=False)]
 Folder = Annotated[Path | None, typer.Option(help="a folder of further rules")]
 Overrides = Annotated[Path | None, typer.Option(help="a file of changes to rules")]
@@ -238,10 +253,17 @@ def rules_check(
     folders: Annotated[list[Path] | None, typer.Argument(help="further folders of rules")] = None,
     overrides: Overrides = None,
 ) -> None:
-    """Read every rule and print all faults, not the first; exit status 4 when there are any."""
+    """Read every rule, run every secret rule's examples through both passes, and print all faults; 4 when any."""
+    from pipeline import rule_table
+
+    settings = _settings(context)
     found = _ruleset(context, folders or [], overrides)
+    wrong = rule_table.unproved(found, settings)
+    for line in wrong:
+        print(f"spanwatch: {line}", file=sys.stderr)
     kinds = {"secret": found.secrets, "behaviour": found.behaviour, "correlation": found.correlation}
     print(", ".join(f"{len(rules)} {kind}" for kind, rules in kinds.items()) + f" rules, hash {found.hash}")
+    raise typer.Exit(EXIT[errors.RuleError] if wrong else 0)
 
 
 @rules_app.command("list")
@@ -249,32 +271,38 @@ def rules_list(
     context: typer.Context,
     folders: Annotated[list[Path] | None, typer.Argument(help="further folders of rules")] = None,
     overrides: Overrides = None,
+    kind: Annotated[RuleKind | None, typer.Option(help="only rules of this kind, with what only they have")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object per rule")] = False,
 ) -> None:
-    """List every rule: id, severity, status, title; into a pipe with tabs between and no heading."""
-    import msgspec
-    from rich.console import Console
-    from rich.table import Table
+    """List every rule, one a line; into a pipe with tabs between and no heading."""
+    from pipeline import rule_table
 
-    found = _ruleset(context, folders or [], overrides)
-    levels = {rule.id: rule.level for rule in found.secrets}
-    levels |= {rule.id: rule.severity for rule in (*found.behaviour, *found.correlation)}
-    rows = [
-        {"id": rule.id, "severity": levels[rule.id].label, "status": rule.status, "title": rule.title}
-        for rule in sorted((*found.secrets, *found.behaviour, *found.correlation), key=lambda rule: rule.id)
-    ]
-    if as_json:
-        for row in rows:
-            _write(msgspec.json.encode(row) + b"\n")
-        return
-    if not sys.stdout.isatty():  # for grep and awk: a rule is a line, nothing folded at some width
-        for row in rows:
-            print("\t".join(row.values()))
-        return
-    table = Table(*rows[0], box=None) if rows else Table()
-    for row in rows:
-        table.add_row(*row.values())
-    Console().print(table)
+    rows = rule_table.rows(_ruleset(context, folders or [], overrides), kind.value if kind else None)
+    rule_table.show(rows, as_json=as_json)
+
+
+@rules_app.command("import")
+def rules_import(
+    tool: Annotated[Importable, typer.Argument(help="whose rule file it is")],
+    file: Annotated[Path, typer.Argument(help="the rule file: TOML of gitleaks, YAML of Kingfisher")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="write here; default: standard output")] = None,
+) -> None:
+    """Turn another scanner's secret rules into ours; what could not be carried over is named on stderr.
+
+    Put the file into the folder `secrets` of a folder of rules. Exit status 1 when a rule was left out.
+    """
+    from detectors import secret_import
+
+    made = secret_import.convert(tool.value, file)
+    for one in made.left:
+        print(f"{one.rule}: {'left out: ' if one.whole else ''}{one.reason}", file=sys.stderr)
+    if out is None:
+        print(made.text, end="")
+    else:
+        out.write_text(made.text, "utf-8")
+    lost = sum(one.whole for one in made.left)
+    print(f"spanwatch: {made.rules:,} rules imported, {lost:,} left out", file=sys.stderr)
+    raise typer.Exit(1 if lost else 0)
 
 
 def _ruleset(context: typer.Context, folders: list[Path], overrides: Path | None) -> Any:
