@@ -25,8 +25,10 @@ lint: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# make bench PARTS=secrets DATA=folder PEERS=1 PAGE=1 OUT=file: one part, on recorded sessions, beside other scanners
 bench: $(STAMP)
-	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench $(PARTS) $(if $(DATA),--data $(DATA)) $(if $(PEERS),--peers) $(if $(PAGE),--page) \
+	  $(if $(OUT),--json $(OUT))
 
 golden: $(STAMP)
 	$(BIN)/pytest tests/test_golden.py --update-golden

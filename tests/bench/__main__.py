@@ -1,4 +1,4 @@
-"""`make bench`: every figure of docs/benchmarks.md in one run, as a table and as JSON; never a test."""
+"""`make bench`: every figure of docs/benchmarks.md and docs/detection-quality.md, as a table and as JSON; no test."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-PARTS = ("ingest", "engine", "sink", "embedded", "kafka", "memory")
+from tests.bench import quality_page
+
+PARTS = ("ingest", "engine", "sink", "embedded", "kafka", "memory", "secrets")
 
 
 def machine() -> dict[str, Any]:
@@ -31,25 +34,37 @@ def machine() -> dict[str, Any]:
     return {"cpu": model, "cores": os.cpu_count(), "python": platform.python_version(), "system": platform.system()}
 
 
-def measure(part: str) -> dict[str, Any]:
+def measure(part: str, options: Sequence[str] = ()) -> dict[str, Any]:
     """One part in a process of its own, so that no part pays for another's memory or threads."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.bench", "--inside", part], stdout=subprocess.PIPE, text=True, check=False
-    )
+    command = [sys.executable, "-m", "tests.bench", "--inside", part, *options]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         return {"failed": f"exit status {done.returncode}"}
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result
 
 
+def flat(figures: dict[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    """Figures of figures under one name each."""
+    for name, value in figures.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{before}{name}: ")
+        else:
+            yield before + name, value
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("parts", nargs="*", default=[], choices=[*PARTS, []], help="which parts (default: all)")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    parser.add_argument("--data", type=Path, help="secrets: a folder of recorded sessions to take lines from")
+    parser.add_argument("--peers", action="store_true", help="secrets: install other scanners and run them beside ours")
+    parser.add_argument("--page", action="store_true", help="secrets: write the figures into docs/detection-quality.md")
     parser.add_argument("--inside", choices=PARTS, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.inside:
-        print(json.dumps(importlib.import_module(f"tests.bench.{args.inside}").measure()))
+        options = {"data": args.data, "peers": args.peers} if args.inside == "secrets" else {}
+        print(json.dumps(importlib.import_module(f"tests.bench.{args.inside}").measure(**options)))
         return 0
     if unknown := set(args.parts) - set(PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
@@ -57,10 +72,11 @@ def main() -> int:
     results: dict[str, Any] = {"machine": machine()}
     for part in args.parts or PARTS:
         console.print(f"measuring {part} ...")
-        results[part] = measure(part)
+        asked = [*(["--data", str(args.data)] if args.data else []), *(["--peers"] if args.peers else [])]
+        results[part] = measure(part, asked)
     table = Table("part", "figure", "value", title="spanwatch bench")
     for part, figures in results.items():
-        for name, value in figures.items():
+        for name, value in flat(figures):
             table.add_row(
                 part,
                 name,
@@ -71,6 +87,8 @@ def main() -> int:
     print(text)
     if args.json:
         args.json.write_text(text + "\n")
+    if args.page and "planted" in results.get("secrets", {}):
+        quality_page.write(results)
     return int(any("failed" in figures for figures in results.values()))
 
 

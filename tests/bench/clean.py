@@ -127,29 +127,34 @@ def measure(scanner: Scanner, data: Path | None, seen: Any = None) -> dict[str, 
     rules: Counter[str] = Counter()
     for name, texts in sources(data).items():
         tiers: Counter[str] = Counter()
+        different: set[tuple[str, str]] = set()
         size = 0
         for text in texts:
             size += len(text.encode("utf-8", "surrogatepass"))
             for hit in scanner.find(text):
                 tiers[hit.tier] += 1
+                different.add((hit.rule.id, hit.fingerprint))
                 rules[f"{hit.rule.id} {hit.tier}"] += 1
                 if seen is not None:
                     seen(name, text, hit)
             if size > MAX_SOURCE:
                 break
-        rows[name] = _row(size, tiers)
+        rows[name] = _row(size, tiers, len(different))
     total = Counter({tier: sum(row[tier] for row in rows.values()) for tier in ("verified", "likely", "possible")})
-    rows["all"] = _row(round(sum(row["megabytes"] for row in rows.values()) * 1e6), total)
+    size = round(sum(row["megabytes"] for row in rows.values()) * 1e6)
+    rows["all"] = _row(size, total, sum(row["different"] for row in rows.values()))
     return {"sources": rows, "rules": dict(rules.most_common(25))}
 
 
-def _row(size: int, tiers: Counter[str]) -> dict[str, Any]:
+def _row(size: int, tiers: Counter[str], different: int) -> dict[str, Any]:
     megabytes = max(size, 1) / 1e6
     return {
         "megabytes": round(megabytes, 2),
         "verified": tiers["verified"],
         "likely": tiers["likely"],
         "possible": tiers["possible"],
+        "different": different,
         "upper_per_mb": round((tiers["verified"] + tiers["likely"]) / megabytes, 3),
         "all_per_mb": round(tiers.total() / megabytes, 3),
+        "different_per_mb": round(different / megabytes, 3),
     }

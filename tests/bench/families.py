@@ -15,8 +15,6 @@ from collections.abc import Callable
 from typing import Final, Literal, NamedTuple, TypeAlias
 from zlib import crc32
 
-from detectors.secret_checks import BASE62, digits
-
 OUTSIDE, LITERAL, SECRET = 0, 1, 2  # may not be masked; may be masked with the secret it carries; must be masked
 Part: TypeAlias = tuple[str, int]
 Make: TypeAlias = Callable[[random.Random], list[Part]]
@@ -57,12 +55,17 @@ def _token(*pieces: str | tuple[str, int]) -> Make:
     return make
 
 
+def _base62(number: int) -> str:
+    alphabet = string.digits + string.ascii_uppercase + string.ascii_lowercase
+    return "".join(alphabet[number // 62**place % 62] for place in range(5, -1, -1))
+
+
 def _summed(prefix: str, body: int) -> Make:
     """prefix, body, six base62 digits: the CRC-32 of the body in half of them."""
 
     def make(rng: random.Random) -> list[Part]:
         middle = chars(rng, ALNUM, body)
-        tail = digits(crc32(middle.encode()), BASE62, 6) if rng.random() < 0.5 else chars(rng, ALNUM, 6)
+        tail = _base62(crc32(middle.encode())) if rng.random() < 0.5 else chars(rng, ALNUM, 6)
         return [(prefix + middle + tail, SECRET)]
 
     return make

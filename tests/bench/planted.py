@@ -94,6 +94,7 @@ def score(scanner: Scanner, every: Sequence[Case]) -> tuple[dict[str, Any], list
     planted = [one for one in judged if one.case.parts]
     hits, false = sum(len(one.hits) for one in planted), [hit for one in judged for hit in one.false]
     tiers = Counter(min((_ORDER.index(hit.tier) for hit in one.hits), default=3) for one in planted if one.masked)
+    carriers = _by(planted, lambda one: one.case.carrier)
     layers = Counter("+".join(hit.layers) or "none" for one in planted for hit in one.hits)
     return {
         "planted": len(planted),
@@ -106,7 +107,8 @@ def score(scanner: Scanner, every: Sequence[Case]) -> tuple[dict[str, Any], list
         "false_hits": len(false),
         "false_lines": sum(bool(one.false) for one in judged),
         "tiers": {name: tiers[number] for number, name in enumerate(_ORDER)},
-        "carriers": _by(planted, lambda one: one.case.carrier),
+        "worst_carrier": min((row["recall"] for row in carriers.values()), default=0.0),
+        "carriers": carriers,
         "families": _by(planted, lambda one: one.case.family),
         "false_rules": dict(Counter(f"{hit.rule.id} {hit.tier}" for hit in false).most_common(20)),
         "layers": dict(layers.most_common()),

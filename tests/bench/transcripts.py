@@ -11,6 +11,7 @@ import gzip
 import json
 import random
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -158,6 +159,27 @@ def clean_lines(folder: Path | None, count: int, seed: int) -> list[str]:
     found = sorted({line for line in recorded_lines(folder) if len(line) <= MAX_LINE})
     picked = random.Random(seed).sample(found, min(count // 2, len(found)))
     return [*picked, *made_lines(count - len(picked), seed)]
+
+
+def lines_of(folder: Path | None, size: int, seed: int) -> list[str]:
+    """Clean lines of `size` bytes together, no two alike: recorded ones first, as long as there are any."""
+    lines: dict[str, None] = {}
+    total = 0
+    for line in chain(clean_lines(folder, 24_000, seed) if folder else (), _without_end(seed)):
+        if line not in lines:
+            lines[line] = None
+            total += len(line.encode())
+        if total >= size:
+            break
+    shuffled = list(lines)
+    random.Random(seed).shuffle(shuffled)
+    return shuffled
+
+
+def _without_end(seed: int) -> Iterator[str]:
+    while True:
+        seed += 1
+        yield from made_lines(1000, seed)
 
 
 def record(rng: random.Random, size: int) -> str:
