@@ -83,13 +83,22 @@ class Engine:
         max_sessions: int = 100_000,
         idle_ns: int = 3_600_000_000_000,
     ) -> None:
-        self.detectors = tuple(detectors)
         self._key = hmac.digest(key, b"spanwatch engine state", "sha256")
         self._max, self._idle_ns = max_sessions, idle_ns
+        self._wire(detectors)
+        self._clear()
+
+    def _wire(self, detectors: Sequence[AnyDetector]) -> None:
+        self.detectors = tuple(detectors)
         self._on_span = [i for i, d in enumerate(self.detectors) if d.scope in ("span", "session")]
         self._on_window = [i for i, d in enumerate(self.detectors) if d.scope == "agent"]
         self._on_sighting = [i for i, d in enumerate(self.detectors) if d.scope == "entity"]
-        self._clear()
+
+    def use(self, detectors: Sequence[AnyDetector]) -> None:
+        """Go on with these detectors; each keeps the state of the one with its id and version."""
+        state = self.snapshot()
+        self._wire(detectors)
+        self.restore(state)
 
     def _clear(self) -> None:
         self._sessions: dict[str, _Session | _Asleep] = {}  # least recently seen first

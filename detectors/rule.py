@@ -112,18 +112,22 @@ class RuleSet(msgspec.Struct, frozen=True, kw_only=True):
     hash: str
 
 
-def read(folders: Sequence[Path] = (), overrides: Path | None = None, builtin: bool = True) -> RuleSet:
+def read(
+    folders: Sequence[Path] = (), overrides: Path | None = None, builtin: bool = True, *, only_secrets: bool = False
+) -> RuleSet:
     """Rules of the built-in folder and of `folders`, with `overrides` laid over.
 
-    Raises RuleErrors with everything that is wrong, not the first.
+    `only_secrets` leaves everything else unread, for those who only mask. Raises RuleErrors with everything that
+    is wrong, not the first.
     """
-    return _Reading().read([*([BUILTIN] if builtin else []), *folders], overrides)
+    return _Reading(only_secrets).read([*([BUILTIN] if builtin else []), *folders], overrides)
 
 
 class _Reading:
     """One pass over all files; collects errors on the way."""
 
-    def __init__(self) -> None:
+    def __init__(self, only_secrets: bool) -> None:
+        self.only_secrets = only_secrets
         self.errors: list[RuleError] = []
         self.digest = blake2b(digest_size=16)
 
@@ -140,6 +144,8 @@ class _Reading:
                     secrets += read_secrets([file])
                 except RuleError as error:
                     self.errors += getattr(error, "errors", (error,))
+            elif self.only_secrets:
+                continue
             elif room == "egress":
                 lists += [one for _, _, raw in self._load(file) if (one := self._convert(file, raw, EgressFile))]
             else:
@@ -151,7 +157,8 @@ class _Reading:
         for name, count in Counter(known).items():
             if count > 1:
                 self._wrong("rules", name, "defined more than once")
-        for name in sorted(set(changes) - {*known, *IDS, *(f"egress.{reach}" for reach in RANK)}):
+        unknown = set() if self.only_secrets else set(changes)  # they may change rules that were not read
+        for name in sorted(unknown - {*known, *IDS, *(f"egress.{reach}" for reach in RANK)}):
             self._wrong(overrides or "overrides", name, "no rule or detector has this name")
         behaviour = tuple(self._overlaid(spans, changes))
         allowed = self._allowed({"secrets", *(rule.id for rule in secrets)}, changes)

@@ -20,6 +20,12 @@ def rules(settings: Settings) -> rule.RuleSet:
     return rule.read(chosen.folders, overrides=chosen.overrides, builtin=chosen.builtin)
 
 
+def secret_rules(settings: Settings) -> rule.RuleSet:
+    """The rules that mask, without those that detect: enough for a scan, and read in a fraction of the time."""
+    chosen = settings.rules
+    return rule.read(chosen.folders, overrides=chosen.overrides, builtin=chosen.builtin, only_secrets=True)
+
+
 def scanner(settings: Settings, ruleset: rule.RuleSet) -> Scanner:
     return Scanner(ruleset.secrets, settings.deployment_key())
 

@@ -228,7 +228,7 @@ def scan(
     settings = _settings(context)
     from pipeline import build, offline
 
-    scanner = build.scanner(settings, build.rules(settings))
+    scanner = build.scanner(settings, build.secret_rules(settings))
     report = offline.scan(paths or [], scanner=scanner, write=_write, unpack=unpack)
     sys.stdout.flush()
     _close(report, f"{report.results:,} matches")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
@@ -94,6 +95,7 @@ class Drain:
         self._drain_until = self._taken = 0.0
         self._rest = pace.checkpoint_seconds
         self._saved = self._ticked = time.monotonic()
+        self._changes: deque[Callable[[Worker], None]] = deque()
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
         metrics.log_bytes.set_function(lambda: entries.held_bytes)
         metrics.log_lag.set_function(lambda: max(0, entries.end - self.done))
@@ -104,6 +106,10 @@ class Drain:
 
     def start(self) -> None:
         self._thread.start()
+
+    def soon(self, change: Callable[[Worker], None]) -> None:
+        """Have the worker thread do this between two steps."""
+        self._changes.append(change)
 
     def stop(self, seconds: float) -> None:
         """Work off what the log holds for up to `seconds`, remember, end. What is left waits for the next start."""
@@ -174,6 +180,10 @@ class Drain:
 
     def _house(self) -> bool:
         """What is due besides records: the clock's windows, the checkpoint."""
+        while self._changes:
+            change = self._changes.popleft()
+            if not self._insist(lambda change=change: change(self._worker)):  # type: ignore[misc]  # bound early
+                return False
         now = time.monotonic()
         if now - self._ticked >= TICK_SECONDS:
             self._ticked = now

@@ -16,6 +16,7 @@ from typing import Any
 import structlog
 import uvloop
 
+from detectors.secret_findings import spared
 from pipeline import build, garbage
 from pipeline.auth import Tokens, check_bind
 from pipeline.drain import PARTITION, TOPIC, WARM_BATCHES, Drain, LogIntake
@@ -25,6 +26,7 @@ from pipeline.log import Log
 from pipeline.migrate import migrate
 from pipeline.receiver import Receiver
 from pipeline.records import Block, Sink, StateStore
+from pipeline.reload import Ready, Reload
 from pipeline.settings import Settings
 from pipeline.sinks.clickhouse import Clients
 from pipeline.telemetry import Metrics, failure
@@ -111,6 +113,7 @@ class Embedded:
 
     async def stop(self) -> None:
         """Answer what is in flight, work off the log, checkpoint, close."""
+        self._watching.cancel()
         await self._server.stop()
         await asyncio.to_thread(self._drain.stop, STOP_SECONDS)
         await asyncio.to_thread(self._parts.close)
@@ -121,7 +124,7 @@ class Embedded:
         check_bind(settings.gateway.host, tokens)
         settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         rules = await asyncio.to_thread(build.rules, settings)
-        ingest = await asyncio.to_thread(build.ingest, settings, rules)
+        ingest = self._ingest = await asyncio.to_thread(build.ingest, settings, rules)
         worker = await asyncio.to_thread(self._open_worker, rules)
         entries = Log(settings.data_dir / LOG_FILE, max_bytes=settings.log.max_bytes, sync=settings.log.sync)
         self.entries = entries
@@ -138,10 +141,18 @@ class Embedded:
             on_failure=lambda: loop.call_soon_threadsafe(self.failed.set),
         )
         self.metrics.watch(ingest)
+        self.metrics.watch_allowed(lambda: spared(worker.engine.detectors))
         receiver = Receiver(ingest, intake, tokens, settings.gateway, self.metrics, check=entries.check)
         self._server = GatewayServer(receiver, settings.gateway, self.metrics, self.ready)
         await self._server.start()
         self._drain.start()
+        self._reload = Reload(settings, rules, self.metrics, self._use)
+        self._watching = asyncio.create_task(self._reload.run())
+
+    async def _use(self, ready: Ready) -> None:
+        """Other rules: masking at once, detecting between two steps of the worker."""
+        await asyncio.to_thread(self._ingest.use, ready.scanner)
+        self._drain.soon(lambda worker: worker.use(ready.detectors, ready.rules.hash))
 
     def _open_worker(self, rules: Any) -> Worker:
         settings = self.settings

@@ -15,6 +15,7 @@ from pipeline.auth import Tokens, check_bind
 from pipeline.errors import LogFull, SinkUnavailable
 from pipeline.gateway import GatewayServer, Ports
 from pipeline.receiver import Receiver
+from pipeline.reload import Ready, Reload
 from pipeline.settings import Settings
 from pipeline.telemetry import Metrics
 
@@ -36,15 +37,22 @@ class KafkaGateway:
         settings = self.settings
         tokens = Tokens(settings.gateway.tokens_file, limit=settings.gateway.requests_per_second)
         check_bind(settings.gateway.host, tokens)
-        ingest = await asyncio.to_thread(lambda: build.ingest(settings, build.rules(settings)))
+        rules = await asyncio.to_thread(build.rules, settings)
+        ingest = await asyncio.to_thread(build.ingest, settings, rules)
         self.metrics.watch(ingest)
         await self._intake.start()
         receiver = Receiver(ingest, self._intake, tokens, settings.gateway, self.metrics, check=self._intake.check)
         self._server = GatewayServer(receiver, settings.gateway, self.metrics, self._reasons)
         self.ports = await self._server.start()
+
+        async def use(ready: Ready) -> None:
+            await asyncio.to_thread(ingest.use, ready.scanner)
+
+        self._watching = asyncio.create_task(Reload(settings, rules, self.metrics, use).run())
         return self
 
     async def __aexit__(self, *_: Any) -> None:
+        self._watching.cancel()
         await self._server.stop()
         await self._intake.stop()
 

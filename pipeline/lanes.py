@@ -123,6 +123,13 @@ class Stage:
                         self._away(error)
         return took
 
+    async def change(self, change: Callable[[Worker], None]) -> None:
+        """Do this to every worker between two of its steps."""
+        for lane in list(self.lanes.values()):
+            async with lane.lock:
+                if lane.ready:
+                    await self._insist(lane, lambda lane=lane: change(lane.worker))  # type: ignore[misc]  # bound early
+
     def assigned(self) -> None:
         """A rebalance is over: take records again."""
         self._closed = False

@@ -21,14 +21,18 @@ import structlog
 from faust.types import TP
 from mode import CrashingSupervisor
 
+import detectors
+from detectors.engine import AnyDetector
 from detectors.model import Sighting, Window
 from detectors.rule import RuleSet
+from detectors.secret_findings import spared
 from pipeline import build, garbage, kafka, telemetry
 from pipeline.errors import DecodeError, LogFull, SettingsError, SinkUnavailable
 from pipeline.ingest import Ingest
 from pipeline.kafka_gateway import serve_gateway
 from pipeline.lanes import FIRST_DELAY, MAX_DELAY, Event, Stage
 from pipeline.records import Activity, Block, DeadLetter, Entry, decode_activity, decode_entry
+from pipeline.reload import Ready, Reload
 from pipeline.settings import Kafka, Settings
 from pipeline.worker import CHECKPOINT_SHARE, Worker
 
@@ -53,11 +57,14 @@ class Live:
         self._ingesting = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ingest")
         self._producer = kafka.Producer(settings.kafka)
         self._partitions = partitions
+        self._loaded: dict[str, Sequence[AnyDetector]] = {}
         self._loop: asyncio.AbstractEventLoop
         self.stages = [
             self._stage(settings.kafka.topic_spans, decode_entry, self._route),
             self._stage(settings.kafka.topic_activity, decode_activity, lambda activity: None),
         ]
+        self.metrics.watch(self._ingest)
+        self.metrics.watch_allowed(lambda: spared(one for loaded in self._loaded.values() for one in loaded))
         self._agents()
         self._lifecycle()
 
@@ -70,12 +77,12 @@ class Live:
         # Used by the stage's thread alone: neither clients nor matchers are for several threads. The matchers are
         # compiled now, before this process asks for partitions others could be working on meanwhile.
         settings = self.settings
-        loaded = build.engine(settings, self.rules).detectors
+        self._loaded[topic] = build.engine(settings, self.rules).detectors
         sink, store = build.sink(settings), build.store(settings)
 
         def make(partition: int) -> Worker:
             return Worker(
-                build.engine(settings, self.rules, loaded),
+                build.engine(settings, self.rules, self._loaded[topic]),
                 sink,
                 store,
                 topic=topic,
@@ -134,6 +141,10 @@ class Live:
         app.on_before_shutdown.connect(stop, weak=False)
 
         @app.task  # type: ignore[untyped-decorator]  # Faust ships no types
+        async def reload() -> None:
+            await Reload(self.settings, self.rules, self.metrics, self._use).run()
+
+        @app.task  # type: ignore[untyped-decorator]  # Faust ships no types
         async def checkpoint() -> None:
             rest = self.settings.worker.checkpoint_seconds
             while not app.should_stop:
@@ -143,6 +154,15 @@ class Live:
                     took += await stage.checkpoint()
                     self.metrics.checkpoints_saved.inc()
                 rest = max(self.settings.worker.checkpoint_seconds, CHECKPOINT_SHARE * took)
+
+    async def _use(self, ready: Ready) -> None:
+        """Other rules: masking at once, detecting between two steps of every worker, those opened later too."""
+        await asyncio.to_thread(self._ingest.use, ready.scanner)
+        self.rules = ready.rules
+        for stage in self.stages:
+            loaded = await asyncio.to_thread(detectors.load, ready.rules)  # matchers are not for several threads
+            self._loaded[stage.topic] = loaded
+            await stage.change(lambda worker, loaded=loaded: worker.use(loaded, ready.rules.hash))  # type: ignore[misc]  # bound early
 
     # what the stages' threads send to the broker
 

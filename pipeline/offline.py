@@ -279,6 +279,8 @@ def matches(stream: Any, scanner: Scanner) -> Iterator[dict[str, Any]]:
                 "length": end - begin,
                 "fingerprint": hit.fingerprint,
                 "verdict": hit.verdict,
+                "tier": hit.tier,
+                "layers": hit.layers,
             }
         answered = limit
         keep = max(base, limit - BEFORE)

@@ -42,6 +42,7 @@ class Rules(_Section):
     folders: Annotated[tuple[Path, ...], NoDecode] = Field((), description="in the environment like PATH, `:` between")
     overrides: Path | None = Field(None, description="YAML file: what this deployment changes about rules")
     builtin: bool = Field(True, description="the rules that come with spanwatch")
+    watch_seconds: float = Field(5, ge=0, description="between looks for changed files; 0 is on SIGHUP only")
 
     @field_validator("folders", mode="before")
     @classmethod

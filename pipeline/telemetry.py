@@ -13,7 +13,7 @@ import sys
 import time
 import traceback
 from collections import Counter as Counts
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, Protocol, TextIO
 
@@ -151,6 +151,18 @@ class Metrics:
             "spanwatch_checkpoints_saved_total", "Times the engine's state was saved with its offset.", registry=on
         )
 
+        self.rules_reloaded = Counter(
+            "spanwatch_rules_reloaded_total",
+            "Times changed rule files were read, by outcome (loaded, refused).",
+            ["outcome"],
+            registry=on,
+        )
+        self.rules_refused = Gauge(
+            "spanwatch_rules_refused",
+            "1 while the rule files on disk are broken and the rules before them run on, else 0.",
+            registry=on,
+        )
+
     def stored(self, block: Block) -> None:
         """Count a block that was just written; fits `Worker(after=...)`."""
         self.spans_stored.inc(len(block.spans))
@@ -171,6 +183,10 @@ class Metrics:
     def watch(self, ingest: Counting) -> None:
         """Export what ingest counts by itself, read at each scrape."""
         self.registry.register(_IngestCounts(ingest))
+
+    def watch_allowed(self, spared: Callable[[], Mapping[str, int]]) -> None:
+        """Export how often allow-lists withheld a finding, by rule, read at each scrape."""
+        self.registry.register(_Allowed(spared))
 
     def exposition(self) -> bytes:
         return generate_latest(self.registry)
@@ -208,6 +224,23 @@ class _IngestCounts(Collector):
             "Keys that no dialect knows, distinct per scope and product version; bounded.",
             value=len(unknown.counts),
         )
+
+
+class _Allowed(Collector):
+    """Counters that live in the detector of secrets."""
+
+    def __init__(self, spared: Callable[[], Mapping[str, int]]) -> None:
+        self._spared = spared
+
+    def collect(self) -> Iterable[Metric]:
+        family = CounterMetricFamily(
+            "spanwatch_findings_allowed_total",
+            "Findings about secrets that an allow-list entry withheld, by rule.",
+            labels=["rule"],
+        )
+        for rule, count in sorted(dict(self._spared()).items()):
+            family.add_metric([rule], count)
+        yield family
 
 
 def configure(

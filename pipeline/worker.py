@@ -16,7 +16,7 @@ import msgspec
 import structlog
 import zstandard
 
-from detectors.engine import Engine
+from detectors.engine import AnyDetector, Engine
 from detectors.model import Alert, Event, Failure, Finding, Outcome, Sighting, Span, Window, digest
 from pipeline.errors import DecodeError, StateError
 from pipeline.records import (
@@ -103,6 +103,12 @@ class Worker:
                 log.error("state discarded", topic=self.topic, partition=self.partition, reason=str(error))
         self._planned = deque(self._sink.planned(self.topic, self.partition, self.next_offset))
         return self.next_offset
+
+    def use(self, detectors: Sequence[AnyDetector], rules_hash: str) -> None:
+        """Detect by other rules from the next record on; detectors that stay keep their state."""
+        self._finish()
+        self.engine.use(detectors)
+        self._rules_hash = rules_hash
 
     def handle(self, records: Iterable[Record] = ()) -> None:
         """Take records in offset order and store what follows from them.
