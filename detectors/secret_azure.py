@@ -61,8 +61,8 @@ def _holds(raw: bytes, name: str) -> bool:
 
 
 def _redis(raw: bytes, secret: str) -> bool:
-    """Redis keys are rewritten after the checksum was taken, + to P and / to F: it is taken over all bytes there."""
-    made = raw[:-4] + marvin32(raw, _seed("Access00")).to_bytes(4, "little")
+    """Redis keys have + and / rewritten to P and F, in the checksum too."""
+    made = raw[:-4] + marvin32(raw[:-4], _seed("Access00")).to_bytes(4, "little")
     return base64.b64encode(made).decode().replace("+", "P").replace("/", "F") == secret
 
 
@@ -104,7 +104,7 @@ def entra_secret(secret: str) -> bool | None:
 
 
 def devops_token(secret: str) -> bool | None:
-    """A token of Azure DevOps: four bytes of the 52 base32 characters are CRC-32 of the others; 84 ones are annotated."""
+    """A token of Azure DevOps: of 52 base32 characters four bytes are CRC-32 of the others; 84 are annotated."""
     if len(secret) != 52:
         return annotated(secret)
     raw = base64.b32decode(secret.upper() + "====")

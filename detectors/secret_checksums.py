@@ -103,9 +103,9 @@ _CARDS = re.compile(  # issuer ranges and the lengths each of them uses
 
 
 def card(secret: str) -> bool | None:
-    """A payment card's number: the Luhn digit and a known issuer and length. One random number in ten has the digit,
+    """A payment card's number: the Luhn digit and a known issuer and length.
 
-    so passing proves nothing; failing proves that it is none.
+    One random number in ten has the digit, so passing proves nothing; failing proves that it is none.
     """
     number = re.sub(r"[ -]", "", secret)
     if not _CARDS.fullmatch(number) or len(set(number)) < 4:

@@ -70,7 +70,7 @@ def pypi(secret: str) -> bool:
 
 
 def macaroon(secret: str) -> bool:
-    """A macaroon, base64 or hex: version 1 packets with their lengths, or version 2 fields; a 32-byte signature ends."""
+    """A macaroon, base64 or hex: packets with their lengths, or version 2 fields; a 32-byte signature ends it."""
     hexed = re.fullmatch(r"[0-9a-fA-F]+", secret) is not None and secret[:4] == "0201"
     raw = bytes.fromhex(secret) if hexed else _b64(secret)
     return _packets(raw) if raw[:1] == b"0" else _sections(raw)
