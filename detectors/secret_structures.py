@@ -202,8 +202,10 @@ def slack_rotating(secret: str) -> bool:
     return re.fullmatch(rb"\d-\d-\d+(?:-[0-9a-zA-Z]+)*", _b64(secret.rpartition("-")[2])) is not None
 
 
-def fly(secret: str) -> bool:
+def fly(secret: str) -> bool | None:
     """A Fly.io macaroon: nonce, location, caveats and tail in MessagePack; several may follow, parted by commas."""
+    if not secret.startswith("fm2_"):
+        return None
     for one in secret.split(","):
         nonce, location, caveats, tail = msgspec.msgpack.decode(_b64(one.partition("_")[2]), type=list[object])
         if not (isinstance(nonce, list) and isinstance(caveats, list) and isinstance(tail, bytes)):
