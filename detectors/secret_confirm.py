@@ -13,8 +13,10 @@ from typing import NamedTuple, TypeAlias
 
 from detectors.model import Tier
 from detectors.secret_first_pass import NEAR
+from detectors.secret_lookalikes import entropy, hollow, reference, token_shaped
+from detectors.secret_names import holds_secret
 from detectors.secret_rules import SecretRule
-from detectors.secret_values import GIVEN, entropy, hollow, reference, value_at
+from detectors.secret_values import GIVEN, element_at, value_at
 
 PLACEHOLDER = re.compile(rb"MASKED~[a-z0-9._-]+~\d+~[0-9a-f]{16}~")
 
@@ -67,53 +69,85 @@ def _tokens(rule: SecretRule) -> Confirm:
 
 
 _IDENTIFIER_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-"
-_OTHER_TOKENS = re.compile(
-    rb"(?i)(?:csrf|xsrf|next|page|prev|continuation|sync|cancel(?:lation)?|pad|eos|bos|unk|mask|stop|start|end|max|min|"
-    rb"public|num|total|special|first|last|cursor|trace|forgot|reset|show|hide|no|has|is|use|with|without|per|of)[_.-]?\Z"
+_AFTER_NAME = re.compile(rb"[A-Za-z0-9_.-]{0,32}")
+_DECLARES = re.compile(  # what makes `NAME value` an assignment
+    rb"(?i)(?:\#define|\bENV|\bARG|\bsetx?|\bset -\w{1,4}|\bconfig set|\bconfigure set|\bsetenv|\bputenv|\bdefault"
+    rb"|\bsecrets? set|\brequirepass|\bparam(?:eter)?)[ \t]{1,4}\Z"
 )
+_WINDOW = 112  # a key, what stands between it and its value, and what pass one saw of the value, in bytes
+_CALL = (b"(", b"[")
 
 
 def _values(rule: SecretRule) -> Confirm:
-    """Pass two of a rule that knows its secret by the name it is assigned to."""
-    names = re.compile("|".join(rule.keys).encode("ascii"))
-    shape, least = re.compile(rule.pattern.encode("ascii")), rule.min_entropy
-    chosen, tier = rule.chosen, rule.tier
+    """Pass two of a rule that knows its secret by the name it is assigned to.
+
+    The key of an issuer's rule ends the name; names anyone uses (`possible`) may go on: `TOKEN_PROD`, `password2`.
+    """
+    names = re.compile("|".join(rule.keys).encode("ascii"), re.IGNORECASE)
+    shape, least, rare = re.compile(rule.pattern.encode("ascii")), rule.min_entropy, rule.rarity
+    chosen, tier, loose = rule.chosen, rule.tier, rule.tier == "possible"
 
     def spans(data: bytes, begin: int, to: int, stop: int) -> Iterator[Found]:
-        begin = max(begin, to - _KEY_WINDOW)
-        for name in names.finditer(data[begin:to].lower()):
-            at, end = begin + name.start(), begin + name.end()
-            given = GIVEN.match(data, end, min(stop, end + 96))
+        for name in names.finditer(data, max(begin - 24, to - _WINDOW, 0), to):
+            given = _given(data, name.start(), name.end(), stop, loose)
             if given is None:
                 continue
-            before = data[max(0, at - 48) : at]
-            prefix = before[len(before.rstrip(_IDENTIFIER_BYTES)) :]
-            option = prefix.startswith(b"-") or name[0].startswith(b"-")
-            if (given["gap"] and not option) or _OTHER_TOKENS.search(prefix):
-                continue
-            if given["gap"] and b"," in given["gap"] and not given["argument"]:  # ("--password", variable)
-                continue
-            opened = at - len(prefix)
-            if data[max(0, opened - 2) : opened] == b"${" and data[end : end + 2] != b":-":  # ${PASSWORD:?reason}
-                continue
-            quote = given["quote"] or given["argument"]
-            tight = data[at:end].isupper() and given[0][-1:] in b"=>"
-            first, last = value_at(data, given.end(), stop, quote, not quote and (tight or option))
-            if chosen and not quote and data[last : last + 1] in _CALL:
+            first, last, quoted, shell = given
+            if chosen and not quoted and data[last : last + 1] in _CALL:
                 continue
             value = data[first:last]
             fits = shape.fullmatch(value)
             if fits is None or PLACEHOLDER.fullmatch(value) or hollow(fits[1]) or entropy(fits[1]) < least:
                 continue
-            if not (chosen and reference(value, bool(quote), tight or option)):
+            if rare and not token_shaped(fits[1], rare):
+                continue
+            if not (chosen and reference(value, quoted, shell)):
                 yield Found(first + fits.start(1), first + fits.end(1), tier)
                 return
 
     return spans
 
 
-_KEY_WINDOW = 80  # a key and the sign after it, in bytes
-_CALL = (b"(", b"[")
+def _given(data: bytes, at: int, end: int, stop: int, loose: bool) -> tuple[int, int, bool, bool] | None:
+    """Range of what the name from `at` to `end` is given, whether in quotes, and whether a shell reads it."""
+    before = data[max(0, at - 48) : at]
+    prefix = before[len(before.rstrip(_IDENTIFIER_BYTES)) :]
+    after = _AFTER_NAME.match(data, end, stop)[0].rstrip(b".-") if loose else b""  # type: ignore[index]  # always fits
+    if not holds_secret(prefix, data[at:end], after):
+        return None
+    given = GIVEN.match(data, end + len(after), min(stop, end + len(after) + 320))
+    if given is None:
+        return None
+    opened = at - len(prefix)
+    option = prefix.startswith(b"-") or data[at : at + 1] == b"-"
+    quote = given["quote"] or given["argument"]
+    if given["gap"]:
+        declared = option or _DECLARES.search(data, max(0, opened - 24), opened)
+        if not declared or (b"," in given["gap"] and not given["argument"]):  # ("--password", variable)
+            return None
+    if given["xml"] and not quote:
+        if b"<" not in data[max(0, opened - 48) : opened]:
+            return None
+        return *element_at(data, given.end(), stop), True, False
+    if data[max(0, opened - 2) : opened] == b"${" and not given["else"]:  # ${PASSWORD:?reason}
+        return None
+    tight = data[at:end].isupper() and given[0][-1:] in b"=>"
+    shell = not quote and (tight or option)
+    first, last = value_at(data, given.end(), stop, quote, shell)
+    if given["prose"] and not _chosen_word(data[first:last], bool(quote)):
+        return None
+    if given["listed"] and not _chosen_word(data[first:last], False):  # ("password", "username")
+        return None
+    if given["call"] and b"." in after:  # pwd.getpwnam("x")
+        return None
+    return first, last, bool(quote), tight or option
+
+
+def _chosen_word(value: bytes, quoted: bool) -> bool:
+    """Whether what prose calls a password is one: in quotes, or with a digit or sign no word has."""
+    return quoted or (re.search(rb"[0-9!@#$^&*_+=]", value) is not None and re.search(rb"[A-Za-z]", value) is not None)
+
+
 _BEGIN = re.compile(rb"-----BEGIN (?:[A-Z0-9]{1,16} ){0,4}PRIVATE KEY(?: BLOCK)?-----")
 _LINE = rb"(?:\\{1,40}[nrt]|\\{1,40}u000[ad]|\\{0,40}[\"']|[\s+,|>#*]|%0[AD]|&#1[03];)"
 _BODY = re.compile(  # headers are skipped as one stretch: told apart, their borders could be drawn in endless ways
@@ -152,7 +186,9 @@ def confirm(rule: SecretRule) -> Confirm:
 _SPEAKS = re.compile(
     rb"(?i)key|token|secret|pass|pwd|auth|cred|bearer|api|pat(?![a-z])|licen[cs]e|webhook|(?<![a-z])sid|dsn|signature"
 )
-_NAMES_KEY = re.compile(rb"(?:[_. -](?i:api|key|token|secret|auth|pass)|Key|Token|Secret|Api)[A-Za-z]{0,8}\Z")  # heap_api
+_NAMES_KEY = re.compile(
+    rb"(?:[_. -](?i:api|key|token|secret|auth|pass)|Key|Token|Secret|Api)[A-Za-z]{0,8}\Z"
+)  # heap_api
 _GIVES = re.compile(
     rb"(?:[=:>,(\[|]|(?i:bearer|basic|token|key)[ \t]|[\"'`]|%3[ad])[ \t\r\n\"'`\\<]{0,24}\Z", re.IGNORECASE
 )

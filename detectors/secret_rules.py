@@ -43,7 +43,8 @@ class SecretRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     `tier` says how sure the look alone makes us: `likely` for an issuer's own format or an issuer's name beside a
     fitting value, `possible` for a key name anyone uses. `trigger` is the first pass's pattern where it cannot be
-    derived from `pattern`; `window` bounds how far around a trigger the second pass looks, in bytes. `chosen` marks
+    derived from `pattern`; `window` bounds how far around a trigger the second pass looks, in bytes. `rarity` is
+    how far from words the secret must be, in bits per character of a model of words; 0 asks nothing. `chosen` marks
     values people think up, where fillers, names of variables and code must be told from the value. `grants` ends
     the sentence "A credential that ...".
     """
@@ -60,6 +61,7 @@ class SecretRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     trigger: str = ""
     window: int = 512
     min_entropy: float = 2.8
+    rarity: float = 0.0
     chosen: bool = False
     check: str = ""
     issuer: str

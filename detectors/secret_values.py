@@ -1,54 +1,84 @@
-"""Finding the value a key is given, in any notation and under any number of escapes, and telling real from made up.
+"""Finding the value a key is given, in any notation and under any number of escapes.
 
-`password=x`, `"password": "x"`, `\\"password\\": \\"x\\"`, `--password x`, `<password>x</password>`, YAML, code
-with a type annotation: one grammar over bytes. A text is scanned as it stands, so a quote may wear backslashes;
-the value ends at the same quote with the same number of them.
+`password=x`, `"password": "x"`, `\\"password\\": \\"x\\"`, `--password x`, `<password>x</password>`, `name:`/`value:`
+pairs, setters, defaults, YAML, Terraform, code with a type annotation: one grammar over bytes. A text is scanned as
+it stands, so a quote may wear backslashes; the value ends at the same quote with the same number of them.
 """
 
 from __future__ import annotations
 
-import math
 import re
-from collections import Counter
 from functools import lru_cache
 
-QUOTE = rb"(?:\\{0,40}[\"'`]|\\{1,40}u00(?:22|27)|&quot;|&#3[49];|%2[27])"
-_EQUALS = rb"(?::=|=>|:(?!:)|=(?!=)|\\{1,40}u003[ad]|%3[AD])"
-_TYPE = rb"(?::[ \t]{0,4}[A-Za-z_][\w.\[\]|? ]{0,40}?[ \t]{0,4}(?==))?"
-_LITERAL = rb"(?:[A-Za-z]{1,2}(?=[\"'`]))?"
-_SCHEME = rb"(?i:(?:bearer|basic|token|apikey)[ \t]{1,2})?"
+QUOTE = rb"(?:\\{0,40}[\"'`]|\\{1,40}u00(?:22|27)|&quot;|&apos;|&\#3[49];|%2[27])"
+_SPACE = rb"(?:[ \t\r\n]|\\{1,40}[nrt])"
+_EQUALS = rb"(?:[:?|]=|=>|:(?![:/])|=(?![=>~])|\xef\xbc\x9a|\\{1,40}u003[ad]|%3[AD])"
+_TYPE = (
+    rb"(?:[ \t]{0,4}:[ \t]{0,4}[&*]?[A-Za-z_][\w.\[\]|?<>&' ]{0,40}?[ \t]{0,4}(?==)"
+    rb"|[ \t]{1,4}(?:string|String|str|\[\]byte|&str)[ \t]{1,4}(?==))?"
+)
+_HELD = (
+    rb"(?i:value|default(?:value)?|val|content|data|text|plaintext|secret_?(?:value|string)|string_?value|token|key)"
+)
+_LITERAL = rb"(?:[A-Za-z]{1,2}(?=[\"'`])|@\$?(?=\"))?"
+_WRAPPER = (
+    rb"(?:(?:new[ \t]{1,2}|&)?(?:String|string|str|bytes|bytearray|Some|Just|SecretStr|SecretString|Secret|Text"
+    rb"|Optional|Buffer\.from|secrets?\.|Password|Token|ApiKey|SecureString|sensitive|nonsensitive|base64encode|b64encode|atob"
+    rb"|quote|URI\.escape|aws\.String|ptr|pointer\.String|to_string|literal|char\[\]|\[\]byte)?\((?=[A-Za-z]?%b))?"
+    % QUOTE
+)
+_SCHEME = rb"(?i:(?:bearer|basic|token|api-?key)[ \t]{1,2})?"
+_PROSE = rb"[ \t]{1,3}(?:is|was|to|as|ist|es|est|are)(?:[ \t](?:now|set to|set|currently|simply|just))?[ \t:]{1,3}"
 MAX_VALUE, MAX_WORD = 4096, 2048  # bytes of a value in quotes and without
-
 
 # From the end of a key to where its value begins; `quote` or `argument` is what must close the value.
 GIVEN = re.compile(
-    rb"(?:%(quote)s?\]?[ \t]{0,8}%(type)s%(equals)s[ \t]{0,8}%(literal)s(?P<quote>%(quote)s)?"
-    rb"|(?P<gap>%(quote)s?,?[ \t]{1,4})(?P<argument>%(quote)s)?"
-    rb"|>"
-    rb")%(scheme)s"
+    rb"""(?x)
+    (?: (?P<assigned> %(quote)s? (?:\[[0-9]{0,4}\])? [\])]{0,2} [ \t]{0,16} %(type)s %(equals)s
+          [ \t]{0,8} (?:[|>][-+]?%(space)s{1,40}|\\?%(space)s{1,40}(?=%(quote)s))?
+          (?:[\[{(]%(space)s{0,20}(?:%(quote)s?%(held)s%(quote)s?[ \t]{0,4}(?:[:=]|=>)[ \t]{0,4})?
+             (?=[A-Za-z]?%(quote)s))?
+          (?:[\w.:>$-]{1,40}(?:[(\[]%(quote)s[\w.-]{1,40}%(quote)s[\])])?
+             [ ]{1,4}(?:\|\||\?\?|or|\?:)[ ]{1,4}(?=%(quote)s))?)
+      | (?P<pair> (?:%(quote)s%(space)s{0,4}[,;]?|%(space)s)%(space)s{0,40}(?:\{%(space)s{0,20})?
+          %(quote)s?%(held)s%(quote)s?[ \t]{0,4}(?:=>|=(?!=)|:(?!:))[ \t]{0,8}
+          (?:\{%(space)s{0,20}%(quote)s?\w{0,8}%(held)s%(quote)s?[ \t]{0,4}[:=][ \t]{0,4})?)
+      | (?P<declared> %(quote)s[ \t]{0,4}\{[^{}]{0,200}?\bdefault[ \t]{0,8}=[ \t]{0,4}(?=%(quote)s))
+      | (?P<call> \([ \t]{0,4}(?=[A-Za-z]?%(quote)s))
+      | (?P<else> %(quote)s?[\])]{0,2}(?:[ \t]{1,4}(?:\|\||\?\?|or)[ \t]{1,4}(?=%(quote)s)|:-)
+          )
+      | (?P<listed> %(quote)s[ \t]{0,2},%(space)s{0,20}(?=[A-Za-z]?%(quote)s))
+      | (?P<xml> (?:%(quote)s?[ \t][^<>\r\n]{0,80}|%(quote)s)?>(?:<!\[CDATA\[)?
+          |</(?:key|name|id|string)>%(space)s{0,20}<(?:string|value)>)
+      | (?P<prose> %(prose)s)
+      | (?P<gap> %(quote)s?,?[ \t]{1,4})(?P<argument>%(quote)s)?
+    )
+    %(wrapper)s %(literal)s (?P<quote>%(quote)s)? %(scheme)s
+    """
     % {
         b"quote": QUOTE,
-        b"type": _TYPE,
+        b"space": _SPACE,
+        b"type": _TYPE.replace(b" ", rb"\x20"),
         b"equals": _EQUALS,
+        b"held": _HELD,
         b"literal": _LITERAL,
-        b"scheme": _SCHEME,
+        b"wrapper": _WRAPPER.replace(b" ", rb"\x20"),
+        b"scheme": _SCHEME.replace(b" ", rb"\x20"),
+        b"prose": _PROSE.replace(b" ", rb"\x20"),
     }
 )
 
 
-def triggers(keys: tuple[str, ...]) -> tuple[str, str]:
-    """What the first pass looks for: a key and the sign after it, or a command-line option and the gap after it."""
+def triggers(keys: tuple[str, ...]) -> tuple[str, ...]:
+    """What the first pass looks for: a key, and a byte after it that no word goes on with."""
     names = re.sub(r"\(\?<[!=][^()]*\)", "", "|".join(keys))  # pass one knows no look-behind
-    after = r"(?:\\{0,40}[\"'`]|\\{1,40}u00(?:22|27)|&quot;|&#3[49];|%2[27])?"
-    return (
-        rf"(?i)(?:{names}){after}\]?[ \t]{{0,8}}(?:[:=>]|\\{{1,40}}u003[ade]|%3[ad])",
-        rf"(?i)-(?:[a-z0-9]{{1,16}}-){{0,3}}(?:{names}){after},?[ \t]",
-    )
+    return (rf"(?i)(?:{names})[^a-z0-9]",)
 
 
 _PLAIN, _SHELL = rb"[^\s\"'`,;&<>()\[\]{}|\\\x00-\x1f\x7f]", rb"[^\s\"'`;&|<>\\\x00-\x1f\x7f]"
 _WORD = re.compile(rb"%b*(?:\\{1,40}/%b*)*" % (_PLAIN, _PLAIN))
 _SHELL_WORD = re.compile(rb"%b*(?:\\{1,40}/%b*)*" % (_SHELL, _SHELL))
+_ELEMENT = re.compile(rb"[^<>\r\n\x00]*")
 
 
 @lru_cache(maxsize=256)
@@ -73,64 +103,10 @@ def value_at(data: bytes, start: int, stop: int, quote: bytes | None, shell: boo
     return start, end
 
 
-_HOLLOW = re.compile(
-    rb"""(?ix)
-    example | x{5} | \*{3} | \.{3} | \xe2\x80\xa6 | \xe2\x80\xa2{3}
-    | \byour[-_ ] | placeholder | change[-_]?(?:me|it) | redacted | masked | replace[-_]?(?:me|this|with) | insert[-_]
-    | dummy | 0{8} | 1234567890 | 0123456789 | abcdefgh | deadbeef
-    """
-)
-_REFERENCE = re.compile(
-    rb"""(?x)
-    [$<>{}%@\[(*#]                                       # $VAR ${VAR} {{x}} %VAR% <x> @file *** : a hole, no value
-    | (?:os|process|env|ENV|config|settings|self|this|secrets?|args|opts|options|request|req|data|params|vars|var
-        |local|module|System|Deno|Bun|import|ctx|app|st|var)[.\[(]
-    | https?: | file: | /[A-Za-z]+/ | \.{1,2}/ | arn: | projects/ | op:// | vault: | ssm: | !
-    """
-)
-_WORDS = frozenset(
-    b"none null nil undefined true false yes no on off string str int integer bool boolean bytes text number object "
-    b"any optional required secret secrets password passwords passwd passphrase pass token tokens key keys apikey "
-    b"api_key value values username user root admin guest test testing postgres mysql redis mongo default empty "
-    b"hidden unset missing invalid valid ok error bearer basic oauth oauth2 jwt apikey_auth bearer_token plaintext "
-    b"sensitive encrypted unknown na n/a tbd todo varchar char self input prompt env file stdin var type field "
-    b"hunter not the is a an and or must should will was were that this it to for in of with "
-    b"changeme letmein mypassword mysecret mytoken secretkey secret_key foo bar baz foobar qux".split()
-)
-_PROSE = re.compile(
-    rb"(?i)\b(?:enter|your|must|should|please|required|invalid|incorrect|reset|forgot|least|the|cannot|is|are|was|"
-    rb"use|used|for|not|of|must|may|when|if|characters?|field)\b"
-)
-_IDENTIFIER = re.compile(rb"[A-Za-z_][A-Za-z_]*(?:[.:\->]+[A-Za-z_]\w*)*")
-_NAME = re.compile(rb"[A-Z]+(?:_[A-Z]+)+")
-_SNAKE = re.compile(rb"[a-z]+\d?(?:_[a-z]+\d?)+")
-_NUMBER = re.compile(rb"[-+]?[\d_.,]+(?:[eE][-+]?\d+)?[KMGkmgs%]?")
-
-
-def hollow(secret: bytes) -> bool:
-    """Documented examples and fillers: EXAMPLE, xxxx, your-..., one character repeated."""
-    if len(secret) > 256:
-        return False
-    tail = secret[-24:]
-    return len(set(tail)) <= max(2, len(tail) // 6) or _HOLLOW.search(secret) is not None
-
-
-def reference(value: bytes, quoted: bool, shell: bool) -> bool:
-    """The value only names a secret, describes one or is code that fetches it."""
-    bare = value.strip(b" \t\\")
-    lower = bare.lower()
-    if not bare or lower in _WORDS or _REFERENCE.match(bare) or _HOLLOW.search(bare):
-        return True
-    if b"${" in bare or b"{{" in bare or b"$(" in bare or len(set(bare)) <= 2 or _NAME.fullmatch(bare):
-        return True
-    if quoted:
-        return b" " in bare and (_PROSE.search(bare) is not None or bare.count(b" ") > 6)
-    if _NUMBER.fullmatch(bare):
-        return True
-    return not shell and (_IDENTIFIER.fullmatch(bare) or _SNAKE.fullmatch(bare)) is not None
-
-
-def entropy(secret: bytes) -> float:
-    """Bits per byte by its own byte counts."""
-    total = len(secret)
-    return -sum(n / total * math.log2(n / total) for n in Counter(secret).values()) if total else 0.0
+def element_at(data: bytes, start: int, stop: int) -> tuple[int, int]:
+    """Range of the text of an XML element beginning at `start`, nothing where no closing tag follows."""
+    text = _ELEMENT.match(data, start, min(stop, start + MAX_WORD))
+    if not text or not re.match(rb"(?:\]\]>)?<\\{0,40}/|<!", data[text.end() : text.end() + 48]):
+        return start, start
+    bare = text[0].removesuffix(b"]]")
+    return start + len(bare) - len(bare.lstrip()), start + len(bare.rstrip())
