@@ -36,6 +36,10 @@ secret.slack.bot_token:
 destructive.force-push:
   except:
     - command.line|contains: 'scratch.git'
+secrets:
+  except:
+    - {path_class: vendored, reason: not ours}
+    - {fingerprint: 00112233445566ff, until: 2027-01-31, reason: 'rotated, left in a fixture'}
 ```
 
 | key | meaning |
@@ -43,7 +47,7 @@ destructive.force-push:
 | `enabled` | `false` leaves the rule or detector out |
 | `severity` | info, low, medium, high or critical |
 | `threshold` | how much it takes: entropy of a secret, events of a counting correlation, the bound of a detector |
-| `except` | where a behaviour rule stays silent: Sigma selections, one of which suffices |
+| `except` | where a behaviour rule stays silent: Sigma selections, one of which suffices; for a secret rule, its allow-list |
 """
 
 
