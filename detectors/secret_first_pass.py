@@ -6,13 +6,17 @@ too seldom. So it is the rule's pattern without what follows its shortest form, 
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Sequence
-from functools import lru_cache
-from typing import Protocol
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from re import _parser  # type: ignore[attr-defined]  # the standard library's own, and the only parser of patterns
+from typing import Any, NamedTuple, Protocol
 
 import hyperscan
 
+from detectors.compiled_cache import CompiledCache
 from detectors.errors import RuleError
 from detectors.secret_values import triggers
 
@@ -57,11 +61,20 @@ def patterns(rule: Patterned) -> tuple[str, ...]:
     return triggers(rule.keys) if rule.keys else (_cut(rule.pattern),)
 
 
-def compiled(rules: Sequence[Patterned]) -> hyperscan.Database:
+class Numbered(NamedTuple):
+    """One pattern of pass one and the number it is reported under."""
+
+    number: int
+    pattern: str
+
+
+def compiled(
+    rules: Sequence[Patterned], more: Sequence[Numbered] = (), cache: CompiledCache | None = None
+) -> hyperscan.Database:
     """One database for the rules, a pattern's number being its rule's place; RuleError names a rule it refuses."""
-    numbered = tuple((number, pattern) for number, rule in enumerate(rules) for pattern in patterns(rule))
+    numbered = *(Numbered(number, pattern) for number, rule in enumerate(rules) for pattern in patterns(rule)), *more
     try:
-        return _database(numbered)
+        return _database(numbered, cache)
     except hyperscan.error as error:
         for number, rule in enumerate(rules):
             if reason := refused(rule):
@@ -69,23 +82,80 @@ def compiled(rules: Sequence[Patterned]) -> hyperscan.Database:
         raise RuleError("rules", "$", f"refused by Hyperscan together: {error}") from error
 
 
-@lru_cache(maxsize=64)
-def _database(numbered: tuple[tuple[int, str], ...]) -> hyperscan.Database:
-    """Compiled once per content in a process."""
-    database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
-    database.compile(
-        expressions=[pattern.encode("ascii") for _, pattern in numbered],
-        ids=[number for number, _ in numbered],
-        elements=len(numbered),
-        flags=0,
-    )
+_KEPT: OrderedDict[bytes, hyperscan.Database] = OrderedDict()  # compiled in this process, by content
+_MOST_KEPT = 16
+_LOCK = threading.Lock()
+
+
+def _database(numbered: tuple[Numbered, ...], cache: CompiledCache | None = None) -> hyperscan.Database:
+    """Compiled once per content in a process, and once per machine where there is a folder to keep it in."""
+    name = hashlib.sha256(repr([tuple(one) for one in numbered]).encode()).digest()
+    with _LOCK:
+        kept = _KEPT.get(name)
+        if kept is not None:
+            _KEPT.move_to_end(name)
+            return kept
+    database = cache.load(name) if cache else None
+    if database is None:
+        database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
+        database.compile(
+            expressions=[one.pattern.encode("ascii") for one in numbered],
+            ids=[one.number for one in numbered],
+            elements=len(numbered),
+            flags=0,
+        )
+        if cache:
+            cache.save(name, database)
+    with _LOCK:
+        _KEPT[name] = database
+        if len(_KEPT) > _MOST_KEPT:
+            _KEPT.popitem(last=False)
     return database
 
 
 def refused(rule: Patterned) -> str:
     """Why pass one cannot use the rule, or nothing."""
     try:
-        _database(tuple((0, pattern) for pattern in patterns(rule)))
+        _database(tuple(Numbered(0, pattern) for pattern in patterns(rule)))
     except (hyperscan.error, UnicodeEncodeError) as error:
         return f"refused by Hyperscan: {error}"
     return ""
+
+
+_TOKEN_PREFIX = re.compile(r"(?=.*[A-Za-z])(?![a-z]*$)[A-Za-z0-9_.~-]+")  # a mere word begins too much
+_LEAST_PREFIX, _MOST_PREFIXES = 3, 16  # characters of one; of one pattern
+
+
+def prefixes(rules: Iterable[Patterned]) -> list[str]:
+    """What tokens that stand for themselves begin with, ascending: it tells a part of a secret from a word."""
+    found: set[str] = set()
+    for rule in rules:
+        if not (rule.keys or rule.near):
+            found |= _literals(_parser.parse(rule.pattern))[0]
+    return sorted(one for one in found if len(one) >= _LEAST_PREFIX and _TOKEN_PREFIX.fullmatch(one))
+
+
+def _literals(parsed: Iterable[tuple[Any, Any]]) -> tuple[set[str], bool]:
+    """Texts one of which everything the pattern matches begins with, and whether they are all of the pattern."""
+    grown = {""}
+    for operation, argument in parsed:
+        name, whole = str(operation), True
+        if name == "LITERAL":
+            more = {chr(argument)}
+        elif name == "IN" and all(str(kind) == "LITERAL" for kind, _ in argument):
+            more = {chr(code) for _, code in argument}
+        elif name == "SUBPATTERN":
+            more, whole = _literals(argument[3])
+        elif name == "BRANCH":
+            each = [_literals(one) for one in argument[1]]
+            more, whole = set().union(*(texts for texts, _ in each)), all(complete for _, complete in each)
+        elif name == "AT":
+            continue
+        else:
+            return grown, False
+        if len(grown) * len(more) > _MOST_PREFIXES:
+            return grown, False
+        grown = {before + after for before in grown for after in more}
+        if not whole:
+            return grown, False
+    return grown, True

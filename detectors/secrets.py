@@ -2,7 +2,8 @@
 
 Pass one is a single Hyperscan call over all texts of a batch joined into one buffer; it only says where a rule
 may have ended. Pass two reads a bounded window there, decides, and takes the secret's exact range. Texts are
-scanned as they stand, JSON-escaped or not, because a placeholder must stand where the secret stood.
+scanned as they stand, JSON-escaped or not, because a placeholder must stand where the secret stood; what pass one
+saw encoded or in parts is decoded and scanned the same way, and masked where it stood in the original.
 """
 
 from __future__ import annotations
@@ -10,16 +11,18 @@ from __future__ import annotations
 import hmac
 import threading
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
 import hyperscan
 
 from detectors import secret_first_pass as first_pass
+from detectors.compiled_cache import CompiledCache
 from detectors.model import SecretMatch, Tier, Verdict
 from detectors.secret_checks import unescape, verdict
-from detectors.secret_confirm import PLACEHOLDER, confirm
+from detectors.secret_confirm import PLACEHOLDER, Confirm, confirm
+from detectors.secret_decode import DEPTH, Budget, Kind, Unread, pieces, triggers
 from detectors.secret_rules import Examples, SecretRule
 
 MAX_CANDIDATES = 10_000  # of pass one, per text; what lies behind them is masked unread
@@ -60,20 +63,28 @@ class Hit(NamedTuple):
 
 
 class _Range(NamedTuple):
+    """`secret` is empty where the text's own bytes are the secret."""
+
     start: int
     end: int
     rule: SecretRule
     tier: Tier
+    layers: tuple[str, ...] = ()
+    secret: bytes = b""
 
 
 class Scanner:
     """Finds and masks secrets. Immutable after construction and safe to share between threads."""
 
-    def __init__(self, rules: Sequence[SecretRule], key: bytes) -> None:
+    def __init__(self, rules: Sequence[SecretRule], key: bytes, cache: CompiledCache | None = None) -> None:
         self.rules = tuple(rules)
         self._key = key
-        self._confirm = [confirm(rule) for rule in self.rules]
-        self._database = first_pass.compiled(self.rules) if self.rules else None
+        self._confirm: list[Confirm | None] = [None] * len(self.rules)  # made when first needed: most never are
+        self._keyed = [bool(rule.keys) for rule in self.rules]
+        hidden = list(triggers(first_pass.prefixes(self.rules)))
+        self._kinds = [kind for kind, _ in hidden]
+        more = [first_pass.Numbered(len(self.rules) + at, pattern) for at, (_, pattern) in enumerate(hidden)]
+        self._database = first_pass.compiled(self.rules, more, cache) if self.rules else None
         self._local = threading.local()
 
     def fingerprint(self, secret: str) -> str:
@@ -89,7 +100,7 @@ class Scanner:
 
     def find_bytes(self, data: bytes) -> list[Hit]:
         """Secrets in the bytes, ascending and apart, at byte offsets."""
-        return self._resolve(data, 0, len(data), self._candidates(data))
+        return self._hits(data, 0, len(data), self._candidates(data))
 
     def mask_many(self, texts: Sequence[str]) -> dict[int, list[Hit]]:
         """Hits of those texts that have any, by index: one first pass for all of them."""
@@ -106,7 +117,7 @@ class Scanner:
             index = bisect_left(range(len(texts)), at, key=lambda i: total[i] + i)  # i separators stand before text i
             start, end = total[index - 1] + index if index else 0, total[index] + index
             last = bisect_left(candidates, (end + 1) << 16, first + 1)
-            hits = self._resolve(data, start, end, candidates[first:last])
+            hits = self._hits(data, start, end, candidates[first:last])
             if hits:
                 found[index] = list(_in_characters(data, start, hits, texts[index].isascii()))
             first = last
@@ -149,8 +160,63 @@ class Scanner:
             scratch = self._local.scratch = self._database.scratch.clone()  # one per thread, never shared
         return scratch
 
-    def _resolve(self, data: bytes, start: int, stop: int, candidates: Sequence[int]) -> list[Hit]:
-        """Pass two over one text, then one owner for every byte."""
+    def _hits(self, data: bytes, start: int, stop: int, candidates: Sequence[int]) -> list[Hit]:
+        """Pass two over one text, decodings included, then one owner for every byte."""
+        found = self._search(data, start, stop, candidates, None, 0)
+        return [self._hit(data, one) for one in _apart(data, found)] if found else []
+
+    def _search(
+        self, data: bytes, start: int, stop: int, candidates: Sequence[int], budget: Budget | None, depth: int
+    ) -> list[_Range]:
+        """Everything found in the text as it stands and in what it hides."""
+        hidden: list[tuple[Kind, int]] = []
+        plain: list[int] = []
+        for one in candidates:
+            number = one & 0xFFFF
+            if number < len(self._keyed):
+                plain.append(one)
+                if self._keyed[number]:
+                    hidden.append((Kind.VALUE_PARTS, one >> 16))
+            else:
+                hidden.append((self._kinds[number - len(self._keyed)], one >> 16))
+        found = self._resolve(data, start, stop, plain)
+        if hidden and depth < DEPTH:
+            found += self._hidden(data, start, stop, hidden, found, budget or Budget(stop - start), depth)
+        return found
+
+    def _hidden(
+        self,
+        data: bytes,
+        start: int,
+        stop: int,
+        seen: Sequence[tuple[Kind, int]],
+        found: Sequence[_Range],
+        budget: Budget,
+        depth: int,
+    ) -> list[_Range]:
+        """What was found in decoded parts of the text: all of one level are joined and scanned in one call."""
+        spared = _merged((one.start, one.end) for one in found if _alone(one))
+        parts = list(pieces(data, start, stop, seen, spared, budget))
+        deep = [_Range(*one, UNSCANNED, "possible") for one in parts if isinstance(one, Unread)]
+        read = [one for one in parts if not isinstance(one, Unread)]
+        joined = b"\0".join(one.data for one in read)
+        candidates = self._candidates(joined)
+        begin = at = 0
+        for piece in read:
+            end = begin + len(piece.data)
+            last = bisect_left(candidates, (end + 1) << 16, at)
+            if last > at:
+                for one in self._search(joined, begin, end, candidates[at:last], budget, depth + 1):
+                    place = piece.place(one.start - begin, one.end - begin)
+                    if place:
+                        secret = one.secret or joined[one.start : one.end]
+                        layers = place.layers + one.layers
+                        deep.append(_Range(place.start, place.end, one.rule, one.tier, layers, (layers and secret) or b""))
+            at, begin = last, end + 1
+        return deep
+
+    def _resolve(self, data: bytes, start: int, stop: int, candidates: Sequence[int]) -> list[_Range]:
+        """Pass two over one text as it stands."""
         bound = max(MAX_CANDIDATES, (stop - start) // 64)
         found: list[_Range] = []
         done: dict[int, int] = {}
@@ -160,29 +226,48 @@ class Scanner:
             begin = max(start, to - rule.window, done.get(number, start))
             if begin < to:
                 done[number] = to  # every start before `to` is judged now, with a whole window ahead of it
-                for one, end, tier in self._confirm[number](data, begin, to, stop):
+                confirmed = self._confirm[number]
+                if confirmed is None:
+                    confirmed = self._confirm[number] = confirm(rule)
+                for one, end, tier in confirmed(data, begin, to, stop):
                     found.append(_Range(one, end, rule, tier))
                     done[number] = max(to, end)
         if len(candidates) > bound:
             unread = max(start, (candidates[bound] >> 16) - UNSCANNED.window)
             found.append(_Range(unread, stop, UNSCANNED, "possible"))
-        return [self._hit(data, one) for one in _apart(data, found)] if found else []
+        return found
 
     def _hit(self, data: bytes, one: _Range) -> Hit:
-        secret = data[one.start : one.end]
+        secret = one.secret or data[one.start : one.end]
         proof = verdict(one.rule.check, secret)
         tier: Tier = "verified" if proof == "valid" else "possible" if proof == "invalid" else one.tier
-        return Hit(one.start, one.end, one.rule, proof, self._fingerprint(secret), tier)
+        return Hit(one.start, one.end, one.rule, proof, self._fingerprint(secret), tier, one.layers)
+
+
+def _alone(one: _Range) -> bool:
+    """Whether it is an issuer's token, recognised by itself: then nothing else is inside."""
+    return one.tier != "possible" and not one.rule.keys and not one.rule.near
+
+
+def _merged(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Ascending and apart."""
+    merged: list[tuple[int, int]] = []
+    for start, end in sorted(ranges):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = merged[-1][0], max(end, merged[-1][1])
+        else:
+            merged.append((start, end))
+    return merged
 
 
 def _size(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
-def _rank(one: _Range) -> tuple[int, int, int, str]:
+def _rank(one: _Range) -> tuple[int, int, int, str, int]:
     named = 1 if one.rule.near else 0
-    weight = 3 if one.rule is UNSCANNED else 2 if one.tier == "possible" else named
-    return weight, one.start - one.end, one.start, one.rule.id
+    weight = 4 if one.rule is UNSCANNED else named if one.tier != "possible" else 3 if one.rule.tier == "possible" else 2
+    return weight, one.start - one.end, one.start, one.rule.id, -len(one.layers)
 
 
 def _apart(data: bytes, found: list[_Range]) -> list[_Range]:
@@ -193,7 +278,7 @@ def _apart(data: bytes, found: list[_Range]) -> list[_Range]:
     for one in sorted(set(found), key=_rank):
         for start, end in _left_over(one.start, one.end, taken):
             if (start, end) == (one.start, one.end) or end - start >= _REMAINDER:
-                kept.append(_Range(start, end, one.rule, one.tier))
+                kept.append(one._replace(start=start, end=end))
                 at = bisect_right(taken, (start, end))
                 taken.insert(at, (start, end))
     return sorted(kept)
