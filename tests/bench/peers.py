@@ -79,6 +79,9 @@ PEERS: Final = (
 )
 
 
+FOUND: Final = (0, 1, 200, 205)  # what they end with when all went well, with findings or without
+
+
 class Ran(NamedTuple):
     """Processor and wall seconds of one run, and what it wrote."""
 
@@ -90,16 +93,14 @@ class Ran(NamedTuple):
 def pinned(command: Sequence[str], folder: Path, output: Path | None = None) -> Ran:
     """The command on one core, in an empty home of its own; its processor time with that of its children."""
     core = max(os.sched_getaffinity(0))
-    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": os.getcwd()}
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder)}
     before = os.times()
     with tempfile.TemporaryFile("w+", dir=folder) as out:
-        subprocess.run(
-            ["taskset", "-c", str(core), *command],
-            stdout=out,
-            stderr=subprocess.DEVNULL,
-            env=environment,
-            check=False,
+        done = subprocess.run(
+            ["taskset", "-c", str(core), *command], stdout=out, stderr=subprocess.PIPE, env=environment
         )
+        if done.returncode not in FOUND:
+            raise RuntimeError(f"{command[0]}: exit status {done.returncode}: {done.stderr[-300:]!r}")
         out.seek(0)
         said = out.read()
     after = os.times()

@@ -38,6 +38,17 @@ def breadth(rules: Sequence[SecretRule]) -> dict[str, Any]:
     }
 
 
+def with_secrets(lines: Sequence[str], planted_lines: Sequence[str]) -> list[str]:
+    """Every fiftieth line has a secret, as long as there are any: text to measure speed on."""
+    mixed: list[str] = []
+    rest = iter(planted_lines)
+    for number, line in enumerate(lines):
+        mixed.append(line)
+        if number % 50 == 49:
+            mixed += [one for one in [next(rest, None)] if one]
+    return mixed
+
+
 def peer_scores(cases: Sequence[Case], folder: Path, installed: Installed) -> dict[str, Any]:
     """What every peer reports of the planted lines, by line: a report on a planted line counts as right."""
     text = folder / "planted.jsonl"
@@ -71,9 +82,9 @@ def measure(*, data: Path | None = None, peers: bool = False) -> dict[str, Any]:
     score, judged = planted.score(ours, cases)
     score["carriers_by_line"] = by_carrier(cases, [one.case for one in judged if one.case.parts and one.hits])
     result: dict[str, Any] = {"breadth": breadth(rules), "planted": score, "clean": clean.measure(ours, data)}
-    lines = lines_of(data, speed.LARGE + 1_000_000, 11)
+    lines = with_secrets(lines_of(data, speed.LARGE, 11), [case.line for case in cases if case.parts])
     result["speed"] = {
-        "lines": speed.throughput(rules, ours, lines[: len(lines) // 4]),
+        "lines": speed.throughput(rules, ours, lines[: len(lines) // 8]),
         "records_5kb": speed.per_record(ours),
         "spans": speed.per_span(ours),
         "growth": speed.growth(ours, rules),

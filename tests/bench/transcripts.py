@@ -11,6 +11,7 @@ import gzip
 import json
 import random
 from collections.abc import Callable, Iterator
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final
@@ -152,11 +153,19 @@ def recorded_lines(folder: Path) -> Iterator[str]:
                         yield from (json.dumps(span, ensure_ascii=False) for span in per_scope["spans"])
 
 
+@cache
+def _recorded(folder: Path) -> list[str]:
+    """No two alike, in an order that is the same every time."""
+    found = sorted({line for line in recorded_lines(folder) if len(line) <= MAX_LINE})
+    random.Random(len(found)).shuffle(found)
+    return found
+
+
 def clean_lines(folder: Path | None, count: int, seed: int) -> list[str]:
     """Half recorded, evenly over all recordings and no two alike, and half made; all made without recordings."""
     if folder is None:
         return list(made_lines(count, seed))
-    found = sorted({line for line in recorded_lines(folder) if len(line) <= MAX_LINE})
+    found = _recorded(folder)
     picked = random.Random(seed).sample(found, min(count // 2, len(found)))
     return [*picked, *made_lines(count - len(picked), seed)]
 
@@ -165,7 +174,7 @@ def lines_of(folder: Path | None, size: int, seed: int) -> list[str]:
     """Clean lines of `size` bytes together, no two alike: recorded ones first, as long as there are any."""
     lines: dict[str, None] = {}
     total = 0
-    for line in chain(clean_lines(folder, 24_000, seed) if folder else (), _without_end(seed)):
+    for line in chain(_recorded(folder) if folder else (), _without_end(seed)):
         if line not in lines:
             lines[line] = None
             total += len(line.encode())
