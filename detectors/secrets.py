@@ -265,8 +265,9 @@ def _size(text: str) -> int:
 
 
 def _rank(one: _Range) -> tuple[int, int, int, str, int]:
-    named = 1 if one.rule.near else 0
-    weight = 4 if one.rule is UNSCANNED else named if one.tier != "possible" else 3 if one.rule.tier == "possible" else 2
+    named = 2 if one.rule.near else 1 if one.rule.keys else 0
+    doubtful = 4 if one.rule.tier == "possible" else 3
+    weight = 5 if one.rule is UNSCANNED else doubtful if one.tier == "possible" else named
     return weight, one.start - one.end, one.start, one.rule.id, -len(one.layers)
 
 
