@@ -22,6 +22,7 @@ import yaml
 from detectors.errors import RuleError, RuleErrors
 from detectors.model import Category, Severity
 from detectors.secret_checks import CHECKS
+from detectors.secret_made import MADE
 
 RuleId = r"^[a-z0-9][a-z0-9._-]*$"
 
@@ -45,8 +46,8 @@ class SecretRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     fitting value, `possible` for a key name anyone uses. `trigger` is the first pass's pattern where it cannot be
     derived from `pattern`; `window` bounds how far around a trigger the second pass looks, in bytes. `rarity` is
     how far from words the secret must be, in bits per character of a model of words; 0 asks nothing. `chosen` marks
-    values people think up, where fillers, names of variables and code must be told from the value. `grants` ends
-    the sentence "A credential that ...".
+    values people think up, where fillers, names of variables and code must be told from the value. `check` names an offline
+    verification; with `proven`, what fails it is no secret at all. `grants` ends the sentence "A credential that ...".
     """
 
     id: str
@@ -64,6 +65,7 @@ class SecretRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     rarity: float = 0.0
     chosen: bool = False
     check: str = ""
+    proven: bool = False
     issuer: str
     rotation: Rotation
     static: bool = True
@@ -167,6 +169,8 @@ def _wrong(rule: SecretRule) -> tuple[str, str] | None:
         return "near", "a rule has keys or names to stand near, not both"
     if rule.check and rule.check not in CHECKS:
         return "check", f"unknown; known are {', '.join(sorted(CHECKS))}"
+    if rule.proven and not rule.check:
+        return "proven", "by what? name a check"
     if not rule.examples.match or not rule.examples.no_match:
         return "examples", "at least one match and one no_match"
     return None
@@ -186,8 +190,9 @@ _ALPHABETS = {
     "base64": string.ascii_letters + string.digits + "+/",
     "b64url": string.ascii_letters + string.digits + "-_",
     "word": string.ascii_letters + string.digits + "_",
+    "base58": "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz",
 }
-_HOLE = re.compile(r"<([A-Za-z0-9]+):(?:([^<>]+?):)?(\d+)>|<uuid>")
+_HOLE = re.compile(r"<([A-Za-z0-9]+):(?:([^<>]+?):)?(\d+)>|<uuid>|<made:(?P<made>[a-z]+)>")
 
 
 def fill(example: str, seed: int) -> str:
@@ -203,6 +208,8 @@ def mark(example: str, seed: int) -> tuple[str, tuple[int, int] | None]:
         if hole[0] == "<uuid>":
             text = "".join(rng.choices(_ALPHABETS["hex"], k=32))
             return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-a{text[17:20]}-{text[20:]}"
+        if hole["made"]:
+            return MADE[hole["made"]](rng) if hole["made"] in MADE else hole[0]
         kind, argument, count = hole[1], hole[2], int(hole[3])
         if kind == "repeat":
             return (argument or "x") * count
