@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple, TypeAlias
 
 from detectors.model import Tier
+from detectors.secret_checks import verdict
 from detectors.secret_first_pass import NEAR
-from detectors.secret_lookalikes import entropy, hollow, reference, token_shaped
+from detectors.secret_lookalikes import entropy, hollow, reference, token_shaped, wordy
 from detectors.secret_names import holds_secret
 from detectors.secret_rules import SecretRule
 from detectors.secret_values import GIVEN, element_at, value_at
@@ -46,7 +47,7 @@ def _begins(data: bytes, start: int) -> bool:
 def _tokens(rule: SecretRule) -> Confirm:
     """Pass two of a rule whose pattern stands for itself."""
     regex = re.compile(rule.pattern.encode("ascii"))
-    window, least, chosen, tier = rule.window, rule.min_entropy, rule.chosen, rule.tier
+    window, least, rare, chosen, tier = rule.window, rule.min_entropy, rule.rarity, rule.chosen, rule.tier
 
     def spans(data: bytes, begin: int, to: int, stop: int) -> Iterator[Found]:
         ahead = min(stop, to + window)
@@ -62,6 +63,8 @@ def _tokens(rule: SecretRule) -> Confirm:
             begin = found.end()
             if follows or not _begins(data, found.start()) or hollow(secret) or entropy(secret) < least:
                 begin = found.start() + 1
+            elif rare and not token_shaped(secret, rare):
+                continue
             elif not (chosen and (PLACEHOLDER.match(secret) or reference(secret, quoted=True, shell=False))):
                 yield Found(start, end, tier)
 
@@ -177,10 +180,23 @@ def _armour(rule: SecretRule) -> Confirm:
 def confirm(rule: SecretRule) -> Confirm:
     """Pass two of the rule."""
     if rule.near:
-        return _nearby(rule)
-    if rule.keys:
-        return _values(rule)
-    return _armour(rule) if rule.check == "pem" else _tokens(rule)
+        found = _nearby(rule)
+    elif rule.keys:
+        found = _values(rule)
+    else:
+        found = _armour(rule) if rule.check == "pem" else _tokens(rule)
+    return _proven(rule.check, found) if rule.proven else found
+
+
+def _proven(check: str, found: Confirm) -> Confirm:
+    """Of what was found, what the check does not refute."""
+
+    def spans(data: bytes, begin: int, to: int, stop: int) -> Iterator[Found]:
+        for one in found(data, begin, to, stop):
+            if verdict(check, data[one.start : one.end]) != "invalid":
+                yield one
+
+    return spans
 
 
 _SPEAKS = re.compile(
@@ -190,9 +206,15 @@ _NAMES_KEY = re.compile(
     rb"(?:[_. -](?i:api|key|token|secret|auth|pass)|Key|Token|Secret|Api)[A-Za-z]{0,8}\Z"
 )  # heap_api
 _GIVES = re.compile(
-    rb"(?:[=:>,(\[|]|(?i:bearer|basic|token|key)[ \t]|[\"'`]|%3[ad])[ \t\r\n\"'`\\<]{0,24}\Z", re.IGNORECASE
+    rb"(?:[=:>,(\[|]|(?i:bearer|basic|token|key)[ \t]|[\"'`]|%3[ad]|u00(?:22|27|3[ad])"
+    rb"|&quot;|&\#3[49];|%2[027])[ \t\r\n\"'`\\<]{0,24}\Z",
+    re.IGNORECASE,
 )
-_ASSIGNS = re.compile(rb"[\w.\]-]{0,32}\\{0,40}[\"'`]?\]?[ \t]{0,4}(?:=|:=|:|=>)[ \t]{0,4}\\{0,40}[\"'`]?\Z")
+_WHOLE = rb"(?![A-Za-z0-9_]|[+/=-][A-Za-z0-9]|\.[A-Za-z0-9]{3})"  # what follows a token's end does not go on with it
+_ASSIGNS = re.compile(
+    rb"[\w.\]-]{0,32}(?:\([ \t]{0,4}(?=\\{0,40}[\"'`])|\\{0,40}[\"'`]?\]?[ \t]{0,4}(?:=|:=|:|=>))"
+    rb"[ \t]{0,4}\\{0,40}[\"'`]?\Z"
+)
 _OTHER = re.compile(
     rb"(?i)(?:sha-?\d{0,3}|md5|commit|digest|hash|checksum|integrity|etag|revision|(?<![a-z])rev|version|uuid|guid"
     rb"|(?<!client)(?<!client.)(?<!key)(?<!key.)(?<![a-z])id|[a-z]Id)[\"'`\\\]]{0,6}[ \t]{0,4}[=:][^=:]{0,8}\Z"
@@ -206,19 +228,24 @@ def _nearby(rule: SecretRule) -> Confirm:
     value is assigned to the bare name, nothing where the two only stand near each other.
     """
     names = re.compile("|".join(rule.near).encode("ascii"), re.IGNORECASE)
-    shape, least, tier = re.compile(rule.pattern.encode("ascii")), rule.min_entropy, rule.tier
+    shape, least, tier = re.compile(rule.pattern.encode("ascii") + _WHOLE), rule.min_entropy, rule.tier
 
     def spans(data: bytes, begin: int, to: int, stop: int) -> Iterator[Found]:
         begin = max(begin, to - rule.window - NEAR)
         ends = [name.span() for name in names.finditer(data, begin, to)]
         for at, end in reversed(ends):
             ahead = min(stop, end + NEAR + rule.window)
-            for found in shape.finditer(data, end, ahead):
+            for one in shape.finditer(data, end, ahead):
+                found = one
+                if found.end() == ahead < stop:  # the window cut it, not the pattern
+                    found = shape.match(data, found.start(), stop) or found
                 first, last = found.span(1)
                 if first - end > NEAR:
                     break
                 gap = data[end:first]
                 if _joined(data, first, last, stop) or hollow(found[1]) or entropy(found[1]) < least:
+                    continue
+                if wordy(found[1]):
                     continue
                 if gap.count(b"\n") > 2 or not _GIVES.search(gap) or _OTHER.search(gap):
                     continue

@@ -120,6 +120,7 @@ def _label(bare: bytes) -> bool:
     return named and re.fullmatch(rb"[A-Za-z]+(?:[-_.:/][A-Za-z]+)*[:?*]?", bare) is not None
 
 
+_WORDY, _LETTERS = 3.7, 4.6  # bits per character: least of a token with digits, and of one of letters alone
 _HEX = re.compile(rb"(?:[0-9a-f]+|[0-9A-F]+)")
 _UUID = re.compile(rb"(?i)[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _PLAIN = re.compile(  # what has digits and letters and is still no token: dates, versions, sizes, addresses, paths
@@ -145,6 +146,16 @@ def token_shaped(value: bytes, least: float) -> bool:
     if not digit and not (upper and lower and len(value) >= 20):
         return False
     return rarity(value) >= least
+
+
+def wordy(value: bytes) -> bool:
+    """The value fits a token's alphabet and length only because words do: an identifier, a slug, a host."""
+    digits = sum(1 for b in value if 48 <= b <= 57)
+    if 2 * digits > len(value) or _HEX.fullmatch(value) or _UUID.fullmatch(value):
+        return False
+    if digits:
+        return rarity(value) < _WORDY
+    return rarity(value) < _LETTERS
 
 
 def _classes(value: bytes) -> tuple[bool, bool, bool]:

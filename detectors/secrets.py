@@ -211,7 +211,9 @@ class Scanner:
                     if place:
                         secret = one.secret or joined[one.start : one.end]
                         layers = place.layers + one.layers
-                        deep.append(_Range(place.start, place.end, one.rule, one.tier, layers, (layers and secret) or b""))
+                        deep.append(
+                            _Range(place.start, place.end, one.rule, one.tier, layers, (layers and secret) or b"")
+                        )
             at, begin = last, end + 1
         return deep
 
@@ -266,8 +268,8 @@ def _size(text: str) -> int:
 
 def _rank(one: _Range) -> tuple[int, int, int, str, int]:
     named = 2 if one.rule.near else 1 if one.rule.keys else 0
-    doubtful = 4 if one.rule.tier == "possible" else 3
-    weight = 5 if one.rule is UNSCANNED else doubtful if one.tier == "possible" else named
+    doubtful = 3 if one.rule.tier != "possible" else 5 if one.rule.issuer == "unknown" else 4  # a key of any name: last
+    weight = 6 if one.rule is UNSCANNED else doubtful if one.tier == "possible" else named
     return weight, one.start - one.end, one.start, one.rule.id, -len(one.layers)
 
 
