@@ -74,8 +74,8 @@ CHECKS: dict[str, Check] = {
     "cardano": Check(wallets.bech32, "BCH code of bech32", "CIP-5, BIP-173"),
     # private keys
     "pem": Check(keys.pem, "length in DER, fields of OpenSSH, or CRC-24 of OpenPGP", "X.690, PROTOCOL.key, RFC 9580"),
-    "pem_base64": Check(keys.pem_in_base64, "as `pem`, in base64 once more", "Kubernetes, kubeconfig"),
     "putty": Check(keys.putty, "MAC over the fields, or the key's kind inside", "PuTTY manual, appendix C"),
+    "openvpn": Check(keys.openvpn, "2,048 bits of a static key", "OpenVPN manual"),
     "jwk": Check(keys.jwk, "p times q is n, or a point on its curve", "RFC 7517, RFC 7518"),
     # structure
     "jwt": Check(shapes.jwt, "header naming an algorithm, and claims", "RFC 7519"),

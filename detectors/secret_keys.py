@@ -33,8 +33,6 @@ def pem(secret: str) -> bool | None:
     label, text = found[1], found[2]
     if "PGP" in label:
         return _openpgp(text)
-    if "OpenVPN" in label:
-        return len(bytes.fromhex(re.sub(r"[\s\\n\"+,]", "", text))) == 256
     if "Proc-Type" in text:
         return None  # encrypted as a whole: nothing of the key's form is left
     raw = _body(text)
@@ -43,6 +41,14 @@ def pem(secret: str) -> bool | None:
     if "COSIGN" in label or "SIGSTORE" in label:
         return bool(msgspec.json.decode(raw, type=dict[str, msgspec.Raw]))
     return _der(raw)
+
+
+def openvpn(secret: str) -> bool | None:
+    """A static key: 2,048 bits in hex."""
+    found = _ARMOUR.search(_lines(secret))
+    if not found or "Static" not in found[1]:
+        return None
+    return len(bytes.fromhex(re.sub(r"[\s\"'+,]", "", found[2]))) == 256
 
 
 def _der(raw: bytes) -> bool:
@@ -107,11 +113,6 @@ def _crc24_of(byte: int) -> int:
 _CRC24 = tuple(map(_crc24_of, range(256)))
 
 
-def pem_in_base64(secret: str) -> bool | None:
-    """A PEM key in base64 once more, as kubeconfig files and environment variables carry it."""
-    return pem(_body(secret).decode("ascii"))
-
-
 _PUTTY = re.compile(
     r"PuTTY-User-Key-File-(?P<version>[23]): (?P<kind>[a-z0-9@.-]{3,40})\nEncryption: (?P<cipher>[a-z0-9-]{3,20})\n"
     r"Comment: (?P<comment>[^\n]{0,200})\nPublic-Lines: [0-9]{1,4}\n(?P<public>[A-Za-z0-9+/=\n]+)"
@@ -139,9 +140,15 @@ def putty(secret: str) -> bool | None:
     )
 
 
+def _unquoted(secret: str) -> str:
+    """JSON whose quotes are escaped, as JSON holds it, or single, as code does."""
+    plain = re.sub(r"\\+([\"'nrt])", lambda found: " " if found[1] in "nrt" else found[1], secret)
+    return plain if '"' in plain else plain.replace("'", '"')
+
+
 def jwk(secret: str) -> bool | None:
     """A private JSON Web Key: RSA primes whose product is the modulus, or a point on the curve it names."""
-    key = msgspec.json.decode(secret, type=dict[str, object])
+    key = msgspec.json.decode(_unquoted(secret), type=dict[str, object])
     number = {
         name: int.from_bytes(base64.urlsafe_b64decode(value + "=" * (-len(value) % 4)), "big")
         for name, value in key.items()

@@ -46,8 +46,9 @@ class SecretRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     fitting value, `possible` for a key name anyone uses. `trigger` is the first pass's pattern where it cannot be
     derived from `pattern`; `window` bounds how far around a trigger the second pass looks, in bytes. `rarity` is
     how far from words the secret must be, in bits per character of a model of words; 0 asks nothing. `chosen` marks
-    values people think up, where fillers, names of variables and code must be told from the value. `check` names an offline
-    verification; with `proven`, what fails it is no secret at all. `grants` ends the sentence "A credential that ...".
+    values people think up, where fillers, names of variables and code must be told from the value. `check` names a
+    verification; with `proven`, what fails it is no secret at all. `grants` ends the sentence "A credential
+    that ...".
     """
 
     id: str

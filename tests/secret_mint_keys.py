@@ -149,6 +149,11 @@ def putty(version: int) -> Make:
     return make
 
 
+def openvpn(rng: random.Random) -> str:
+    lines = "\n".join(textwrap.wrap(rng.randbytes(256).hex(), 32))
+    return f"-----BEGIN OpenVPN Static key V1-----\n{lines}\n-----END OpenVPN Static key V1-----"
+
+
 def jwk_rsa(rng: random.Random) -> str:
     p, q = rng.getrandbits(512) | 1, rng.getrandbits(512) | 1
     number = lambda v: b64(v.to_bytes((v.bit_length() + 7) // 8, "big"), url=True, pad=False)  # noqa: E731 # local
