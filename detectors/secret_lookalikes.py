@@ -151,7 +151,7 @@ def token_shaped(value: bytes, least: float) -> bool:
 def wordy(value: bytes) -> bool:
     """The value fits a token's alphabet and length only because words do: an identifier, a slug, a host."""
     digits = sum(1 for b in value if 48 <= b <= 57)
-    if 2 * digits > len(value) or _HEX.fullmatch(value) or _UUID.fullmatch(value):
+    if 2 * digits > len(value) or b" " in value or _HEX.fullmatch(value) or _UUID.fullmatch(value):
         return False
     if digits:
         return rarity(value) < _WORDY
