@@ -25,7 +25,7 @@ def _engine() -> bytes:
     """Version and processor features the engine compiles for: another machine's file is another file."""
     probe = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
     probe.compile(expressions=[b"a"], ids=[0], elements=1, flags=0)
-    return probe.info()
+    return str(probe.info()).encode()
 
 
 class CompiledCache:

@@ -57,8 +57,8 @@ class Budget:
 _ANY = "[A-Za-z0-9+/_-]"
 _QUARTET = rf"[CDI-Za-f][AC-HQS-Xgi-nwyz0-3][ABEFIJMNQRUVYZcdghklopstwx014589]{_ANY}"  # three bytes of ASCII text
 _WIDE = rf"[CDI-Za-f][AQgw][AB]{_ANY}A[ACDEFGH][AEIMQUYcgkosw048]A"  # three characters of UTF-16
-_BEFORE = r"(?:^|[^A-Za-z0-9+]|\\[nrt]|%[0-9A-F]{2}|u00[0-9a-f]{2})"
-_BEFORE_HEX = r"(?:^|[^A-Za-z0-9]|\\[nrt]|%[0-9A-F]{2}|u00[0-9a-f]{2})"
+_BEFORE = r"(?:^|[^A-Za-z0-9+]|\\[nrt])"
+_BEFORE_HEX = r"(?:^|[^A-Za-z0-9]|\\[nrt])"
 _HEX, _PRINTABLE = "[0-9a-fA-F]", "(?:[2-7][0-9a-fA-F]|0[9aAdD])"
 # ASCII that decides whether something is a secret: letters, digits, % + - . / : = @ _
 _CODE = r"(?:[46][1-9a-fA-F]|[57][0-9aA]|3[0-9aAdD]|2[bBdDeEfF5]|40|5[fF])"
@@ -70,12 +70,10 @@ def triggers(prefixes: Sequence[str]) -> Iterator[tuple[Kind, str]]:
     """Pass one's patterns: for each, that text in an encoding, or a secret in parts, stands here."""
     yield Kind.BASE64, rf"{_BEFORE}(?:{_QUARTET}){{5}}"
     yield Kind.BASE64, rf"{_BEFORE}(?:{_WIDE}){{2}}{_ANY}{{4}}"
-    yield Kind.BASE64, rf"{_BEFORE}//[4-7]{_ANY}{{17}}"  # UTF-16 with its mark
     yield Kind.BASE64, rf"{_BEFORE}(?:H4sI|eJ[w-z]{_ANY}|eN[o-r]{_ANY}|eAE{_ANY}|eF[4-7]{_ANY}){_ANY}{{16}}"
-    yield Kind.HEX, rf"{_BEFORE_HEX}{_PRINTABLE}{{10}}"
-    yield Kind.HEX, rf"{_BEFORE_HEX}(?:[2-7]{_HEX}00){{5}}"
-    yield Kind.HEX, rf"{_BEFORE_HEX}(?:1[fF]8[bB]08|789[cC]{_HEX}{{2}}|78[dD][aA]{_HEX}{{2}}){_HEX}{{14}}"
-    yield Kind.LISTED, rf"(?:0[xX]{_PRINTABLE}(?:[,;]?[ ]?)){{6}}"
+    packed = rf"(?:1[fF]8[bB]08|789[cC]{_HEX}{{2}}|78[dD][aA]{_HEX}{{2}}){_HEX}{{14}}"
+    yield Kind.HEX, rf"{_BEFORE_HEX}(?:{_PRINTABLE}{{10}}|(?:[2-7]{_HEX}00){{5}}|{packed})"
+    yield Kind.LISTED, rf"(?:0[xX]{_PRINTABLE}[,;]?(?:\\{{1,24}}[nrt]|\s){{0,8}}){{6}}"
     yield Kind.ESCAPED, rf"\\u00{_CODE}|\\x{_CODE}|%{_CODE}"
     yield Kind.ESCAPED, rf"&#(?:[xX]0{{0,4}}{_CODE}|0{{0,4}}{_DECIMAL});"
     yield Kind.ESCAPED, r"&(?:colon|sol|commat|equals|lowbar|period|num|dash|hyphen|plus|percnt);"
@@ -94,7 +92,8 @@ class _Run:
     def __init__(
         self, data: bytes, lines: Sequence[tuple[int, int]], size: int, unit: tuple[int, int], layer: str
     ) -> None:
-        self.data, self._size, self._unit, self._layers = data, size, unit, (layer,)
+        self.data, self._size, self._unit = data, size, unit
+        self._layers: tuple[str, ...] = (layer,)
         self._lines = [start for start, _ in lines]
         self._end = lines[-1][1]
         self._at = [0]
@@ -175,9 +174,7 @@ _PARTS = {Kind.TOKEN_PARTS: token_parts, Kind.VALUE_PARTS: value_parts}
 _REACH = 4096  # of the text around escapes: longer than what names a secret and most secrets
 _LIST_REACH = 128
 _ITEM = re.compile(rb"(?:0[xX])?([0-9a-fA-F]{2})(?:[:,; ]|\\{1,24}[nrt]|\s){0,8}")
-_LIST = re.compile(
-    rb"(?:0[xX][0-9a-fA-F]{2}(?:[,;]?(?:\\{1,24}[nrt]|\s){0,8})){6,}"
-)
+_LIST = re.compile(rb"(?:0[xX][0-9a-fA-F]{2}(?:[,;]?(?:\\{1,24}[nrt]|\s){0,8})){6,}")
 
 
 def _unescaped(text: bytes, start: int, stop: int, window: list[int], budget: Budget) -> View | Unread:
@@ -205,6 +202,7 @@ def _is_text(head: bytes) -> bool:
 
 _LINE = {Kind.BASE64: re.compile(rb"([A-Za-z0-9+/_-]+)(={0,2})"), Kind.HEX: re.compile(rb"([0-9a-fA-F]+)()")}
 _WRAP = re.compile(rb"(?:\r?\n|(?:\\{1,24}r)?\\{1,24}n)[ \t]{0,32}")
+_WORDS = (b" ", b",", b".", b":", b";", b"(", b"_")
 _LEAST_LINE = 32  # characters in a line of a wrapped run
 _TO_URL_SAFE = bytes.maketrans(b"-_", b"+/")
 
@@ -259,8 +257,8 @@ def _run(text: bytes, begin: int, stop: int, kind: Kind) -> list[tuple[int, int]
         width = size
         gap = _WRAP.match(text, line.end(), stop)
         line = _LINE[kind].match(text, gap.end(), stop) if gap else None
-        if line is not None and line.end(1) - line.start() > width:
-            break
+        if line is not None and (line.end(1) - line.start() > width or text[line.end() : line.end() + 1] in _WORDS):
+            break  # a line of prose
     return lines
 
 

@@ -117,7 +117,9 @@ _CONTINUED = rb"(?:(?<!\\)(?:\\\r?\n|(?:\\{3}|\\{6}|\\{12})n)[ \t]{0,16})"
 _JOINED = _QUOTE + _BLANK + rb"{0,24}(?:[+.&]|\\)?" + _BLANK + rb"{0,24}" + _QUOTE
 _LISTED = _QUOTE + _BLANK + rb"{0,24}," + _BLANK + rb"{0,24}" + _QUOTE
 _WRAPPED = rb"(?:(?:\r?\n|(?<!\\)(?:\\{1,24}r)?\\{1,24}n)[ \t]{0,8})"
-_TOKEN_SEAM = re.compile(rb"(?:%b|%b|(?P<list>%b)|(?P<wrap>%b))(?=[%b])" % (_CONTINUED, _JOINED, _LISTED, _WRAPPED, TOKEN))
+_TOKEN_SEAM = re.compile(
+    rb"(?:%b|%b|(?P<list>%b)|(?P<wrap>%b))(?=[%b])" % (_CONTINUED, _JOINED, _LISTED, _WRAPPED, TOKEN)
+)
 _VALUE_SEAM = re.compile(rb"(?:%b|%b)" % (_CONTINUED, _JOINED))
 _TOKEN_PART = re.compile(rb"[%b]{1,512}" % TOKEN)
 _VALUE_PART = re.compile(rb"[^\s\"'`\\,;\x00]{1,512}")

@@ -7,9 +7,6 @@ and scanned in one call. Only masked text is ever kept here.
 
 from __future__ import annotations
 
-import re
-from array import array
-from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
@@ -25,14 +22,6 @@ MAX_KEPT_BYTES = 256  # longer KeyValues are not worth remembering
 MAX_PAIRS = 50_000
 MAX_VALUES_PER_KEY = 1000
 MIN_SECRET = 8  # no rule finds less
-_MARGIN = 1 << 16  # longer than any secret
-_VIEWS = 10  # levels of escapes that are looked through: more than normalising ever undoes
-_LOOSE_VIEWS = 2  # of them, levels of percent signs: a link inside a link
-_HIDES = re.compile(r"\\+(?:u00(?:00|[2-7])|/)")
-_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.S)
-_LOOSE_HIDES = re.compile(r"%(?:2[0-9A-Fa-f]|3[A-Fa-f]|[46]0|[57][B-Fb-f])|\0")
-_LOOSE = re.compile(r"%([0-9a-fA-F]{2})|\0()")  # NUL beside every letter: UTF-16 read as bytes
-_SIMPLE = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
 
 
 class Note(NamedTuple):
@@ -49,33 +38,6 @@ class Range(NamedTuple):
     start: int
     end: int
     hit: Hit
-
-
-class View:
-    """A text with one level of escapes undone, and the way back to where its characters stood."""
-
-    __slots__ = ("_begins", "_stood", "text")
-
-    def __init__(self, text: str, escape: re.Pattern[str] = _ESCAPE) -> None:
-        out: list[str] = []
-        self._begins, self._stood = array("q", (0,)), array("q", (0,))  # after each escape: here, and in the original
-        done = size = 0
-        for found in escape.finditer(text):
-            start, end = found.span()
-            code, plain = found[1], found[2]
-            char = chr(int(code, 16)) if code else _SIMPLE.get(plain, plain)
-            out += text[done:start], "\ufffd" if "\ud800" <= char <= "\udfff" else char
-            size += start - done + len(char)
-            self._begins.append(size)
-            self._stood.append(end)
-            done = end
-        out.append(text[done:])
-        self.text = "".join(out)
-
-    def stood(self, at: int) -> int:
-        """Where in the original the character at `at` began."""
-        nearest = bisect_right(self._begins, at) - 1
-        return self._stood[nearest] + at - self._begins[nearest]
 
 
 def _merge(ranges: list[Range]) -> list[Range]:
@@ -101,23 +63,6 @@ def _replace(text: str, ranges: Sequence[Range], most: int) -> str:
         parts += text[done : one.start], placeholder(one.hit)
         done = one.end
     return "".join(parts) + text[done:most]
-
-
-def _through(text: str) -> list[View]:
-    """The text as it reads once its escapes are undone, level by level; none where they hide nothing."""
-    views: list[View] = []
-    loose = 0
-    while len(views) < _VIEWS:
-        if _HIDES.search(text):
-            escape = _ESCAPE
-        elif loose < _LOOSE_VIEWS and _LOOSE_HIDES.search(text):
-            escape = _LOOSE
-            loose += 1
-        else:
-            break
-        views.append(View(text, escape))
-        text = views[-1].text
-    return views
 
 
 class Vocabulary:
@@ -265,23 +210,6 @@ class Vocabulary:
         return tuple(match(one.hit, where) for one in ranges)
 
     def _hits(self, texts: list[str]) -> dict[int, list[Range]]:
-        """Ranges to replace, by index of the text: found as it stands, or once its escapes are undone."""
-        views: list[tuple[int, list[View]]] = []
-        scanned = texts
-        kept = self._limits.max_value_bytes + _MARGIN  # what lies behind is cut off anyway
-        for index in [i for i, text in enumerate(texts) if "\\" in text or "%" in text or "\0" in text]:
-            through = _through(texts[index][:kept])
-            if through and scanned is texts:
-                scanned = [*texts]
-            scanned += [view.text for view in through]  # appends to `texts` only where there is nothing to append
-            views += [(index, through[:level]) for level in range(1, len(through) + 1)]
-        found: dict[int, list[Range]] = {}
-        for at, hits in self._scanner.mask_many(scanned).items():
-            index, through = (at, []) if at < len(texts) else views[at - len(texts)]
-            ranges = found.setdefault(index, [])
-            for hit in hits:
-                start, end = hit.start, hit.end
-                for view in reversed(through):
-                    start, end = view.stood(start), view.stood(end)
-                ranges.append(Range(start, end, hit))
-        return {index: _merge(ranges) for index, ranges in found.items()}
+        """Ranges to replace, by index of the text."""
+        found = self._scanner.mask_many(texts)
+        return {index: [Range(hit.start, hit.end, hit) for hit in hits] for index, hits in found.items()}
