@@ -267,7 +267,7 @@ def _size(text: str) -> int:
 
 
 def _rank(one: _Range) -> tuple[int, int, int, str, int]:
-    named = 2 if one.rule.near else 1 if one.rule.keys else 0
+    named = 2 if one.rule.near else 1 if one.rule.keys or one.rule.check == "pem" else 0  # armour is anybody's
     doubtful = 3 if one.rule.tier != "possible" else 5 if one.rule.issuer == "unknown" else 4  # a key of any name: last
     weight = 6 if one.rule is UNSCANNED else doubtful if one.tier == "possible" else named
     return weight, one.start - one.end, one.start, one.rule.id, -len(one.layers)

@@ -243,10 +243,10 @@ def basic(rng: random.Random) -> str:
     return b64(f"robot:{some(rng, ALNUM, 20)}")
 
 
-def macaroon(rng: random.Random) -> str:
-    """Version 2: no further section for the caveat's place, one caveat, 32 bytes of signature."""
+def macaroon(rng: random.Random, place: bytes = b"pypi.org") -> str:
+    """Version 2: place and identifier, one caveat, 32 bytes of signature."""
     field = lambda kind, data: bytes([kind, len(data)]) + data  # noqa: E731 # local
-    head = field(1, b"pypi.org") + field(2, some(rng, HEX, 36).encode()) + b"\0"
+    head = field(1, place) + field(2, some(rng, HEX, 36).encode()) + b"\0"
     caveat = field(2, json.dumps([1, some(rng, HEX, 30)]).encode()) + b"\0"
     return b64(b"\x02" + head + caveat + b"\0" + field(6, rng.randbytes(32)), url=True, pad=False)
 
@@ -372,7 +372,7 @@ MINTS = {
         lambda rng: base58check(bytes.fromhex("0488ade4") + rng.randbytes(41) + b"\0" + rng.randbytes(32)),
         off(B58, 4),
     ),
-    "bip38": Mint("bip38", lambda rng: base58check(b"\x01\x42" + rng.randbytes(37)), off(B58, 2)),
+    "bip38": Mint("bip38", lambda rng: base58check(b"\x01\x42" + b"\xe0" + rng.randbytes(36)), off(B58, 2)),
     "tezos": Mint("tezos", lambda rng: base58check(bytes.fromhex("0d0f3a07") + rng.randbytes(32)), off(B58, 4)),
     "ripple": Mint("ripple", lambda rng: base58check(b"\x21" + rng.randbytes(16), RIPPLE), off(RIPPLE, 1)),
     "phrase-12": Mint("bip39", phrase(128), other_words),
@@ -404,7 +404,7 @@ MINTS = {
     "macaroon-packets": Mint("macaroon", packets, scrambled(20)),
     "macaroon-hex": Mint(
         "macaroon",
-        lambda rng: base64.urlsafe_b64decode(macaroon(rng) + "===").hex(),
+        lambda rng: base64.urlsafe_b64decode(macaroon(rng, b"lnd") + "===").hex(),
         lambda token, rng: token[:-2],
     ),
     "fly": Mint("fly", fly, scrambled(8)),

@@ -7,14 +7,18 @@ import json
 import random
 import string
 from hashlib import sha256
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import detectors
 from detectors.secret_azure import marvin32
 from detectors.secret_checks import CHECKS, MAX_LENGTH, verdict
+from detectors.secret_rules import read_secrets
 from detectors.secret_structures import aws_account
+from detectors.secrets import Scanner
 from tests.secret_mint import MINTS, Mint
 from tests.secret_mint_keys import crc16
 from tests.secret_parts import some
@@ -51,6 +55,34 @@ def test_look_alikes_hardly_ever_pass(name: str) -> None:
         return token[:kept] + "".join(rng.choice(next((c for c in classes if one in c), one)) for one in token[kept:])
 
     assert sum(verdict(mint.check, thrown().encode()) == "valid" for _ in range(500)) <= 2
+
+
+SAID = {  # where a rule needs more than the token
+    "basic": "Authorization: Basic {}",
+    "devops": "AZURE_DEVOPS_PAT={}",
+    "nats-key": "NATS_PRIVATE_KEY={}",
+    "phrase-12": 'mnemonic = "{}"',
+    "phrase-24": 'recovery phrase: "{}"',
+    "tunnel": "cloudflared tunnel run --token {}",
+    "canva": "CANVA_CLIENT_SECRET={}",
+}
+NO_RULE = {"macaroon"}  # nothing but an issuer's mark tells it from other base64
+
+
+@pytest.fixture(scope="module")
+def scanner() -> Scanner:
+    return Scanner(read_secrets(sorted((Path(detectors.__file__).parent / "rules" / "secrets").glob("*.yml"))), b"k")
+
+
+@pytest.mark.parametrize("name", sorted(MINTS.keys() - NO_RULE))
+def test_minted_tokens_are_found_verified(scanner: Scanner, name: str) -> None:
+    """In a line of text, the whole scanner finds the token where it stands and calls it verified."""
+    before, after = SAID.get(name, 'x = "{}"').split("{}")
+    rng = random.Random(name)
+    for _ in range(3):
+        token = json.dumps(MINTS[name].make(rng))[1:-1]
+        hits = scanner.find(before + token + after)
+        assert [(hit.start, hit.end, hit.tier) for hit in hits] == [(len(before), len(before) + len(token), "verified")]
 
 
 def test_every_check_is_minted() -> None:
