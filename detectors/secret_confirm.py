@@ -74,8 +74,8 @@ def _tokens(rule: SecretRule) -> Confirm:
 _IDENTIFIER_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-"
 _AFTER_NAME = re.compile(rb"[A-Za-z0-9_.-]{0,32}")
 _DECLARES = re.compile(  # what makes `NAME value` an assignment
-    rb"(?i)(?:\#define|\bENV|\bARG|\bsetx?|\bset -\w{1,4}|\bconfig set|\bconfigure set|\bsetenv|\bputenv|\bdefault"
-    rb"|\bsecrets? set|\brequirepass|\bparam(?:eter)?)[ \t]{1,4}\Z"
+    rb"(?i)(?:\#define|\bENV|\bARG|\bsetx?|\bset -\w{1,4}|\bsetenv|\bputenv|\bdefault"
+    rb"|\bconfig(?:ure)?(?: set| --[a-z]{4,8})?|\bsecrets? set|\brequirepass|\bparam(?:eter)?)[ \t]{1,4}\Z"
 )
 _WINDOW = 112  # a key, what stands between it and its value, and what pass one saw of the value, in bytes
 _CALL = (b"(", b"[")
@@ -104,7 +104,7 @@ def _values(rule: SecretRule) -> Confirm:
                 continue
             if rare and not token_shaped(fits[1], rare):
                 continue
-            if not (chosen and reference(value, quoted, shell)):
+            if not (chosen and reference(value, quoted or rare > 0, shell)):
                 yield Found(first + fits.start(1), first + fits.end(1), tier)
                 return
 
@@ -148,6 +148,8 @@ def _given(data: bytes, at: int, end: int, stop: int, loose: bool) -> tuple[int,
 
 def _chosen_word(value: bytes, quoted: bool) -> bool:
     """Whether what prose calls a password is one: in quotes, or with a digit or sign no word has."""
+    if re.fullmatch(rb"[\w.+-]+@[\w-]+(?:\.[\w-]+)+", value):  # "I sent the password to bob@..."
+        return False
     return quoted or (re.search(rb"[0-9!@#$^&*_+=]", value) is not None and re.search(rb"[A-Za-z]", value) is not None)
 
 

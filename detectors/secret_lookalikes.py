@@ -52,6 +52,7 @@ _PROSE = re.compile(
     rb"use|used|for|not|of|must|may|when|if|characters?|field|with|and|or|to|from|new|confirm|change|repeat)\b"
 )
 _IDENTIFIER = re.compile(rb"[A-Za-z_][A-Za-z_]*(?:[.:\->]+[A-Za-z_]\w*)*")
+_INDEXED = re.compile(rb"[A-Za-z_][A-Za-z_.]*[\[(]")
 _NAME = re.compile(rb"[A-Z]+(?:_[A-Z]+)+")
 _SNAKE = re.compile(rb"[a-z]+\d?(?:_[a-z]+\d?)+")
 _NUMBER = re.compile(rb"[-+]?[\d_.,]+(?:[eE][-+]?\d+)?[KMGkmgs%]?")
@@ -107,7 +108,7 @@ def reference(value: bytes, quoted: bool, shell: bool) -> bool:
         return True
     if quoted:
         return _label(bare)
-    if _NUMBER.fullmatch(bare):
+    if _NUMBER.fullmatch(bare) or _INDEXED.match(bare):
         return True
     return not shell and (_IDENTIFIER.fullmatch(bare) or _SNAKE.fullmatch(bare)) is not None
 

@@ -36,7 +36,7 @@ _OPEN = frozenset(
     b"feature flag pub publishable publish site captcha recaptcha hcaptcha turnstile host known lexer parser syntax "
     b"input output prompt completion reasoning cached pagination pager resume restart checkpoint invalid wrong bad "
     b"missing expired old_style get fetch read load find list validate verify check parse count delete remove clear "
-    b"generate create compare encrypt decrypt encode decode delta block item entity record field column group join "
+    b"generate create compare encrypt decrypt encode decode block item entity record field column group join "
     b"composite natural surrogate order group_by id event metric state step stack slot react v k".split()
 )
 _SHORT = 4  # a name of so few letters must be a part of its own: `dbPass`, not `compass`

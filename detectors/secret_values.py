@@ -51,6 +51,7 @@ GIVEN = re.compile(
       | (?P<xml> (?:%(quote)s?[ \t][^<>\r\n]{0,80}|%(quote)s)?>(?:<!\[CDATA\[)?
           |</(?:key|name|id|string)>%(space)s{0,20}<(?:string|value)>)
       | (?P<prose> %(prose)s)
+      | (?P<flag> %(quote)s?[ \t]{1,4}(?:--body|-b|--value|--secret-string|--data)[ \t=]{1,2})
       | (?P<gap> %(quote)s?,?[ \t]{1,4})(?P<argument>%(quote)s)?
     )
     %(wrapper)s %(literal)s (?P<quote>%(quote)s)? %(scheme)s
@@ -97,7 +98,7 @@ def value_at(data: bytes, start: int, stop: int, quote: bytes | None, shell: boo
     word = (_SHELL_WORD if shell else _WORD).match(data, start, min(stop, start + MAX_WORD))
     if not word:
         return start, start
-    end = start + len(word[0].rstrip(b".:!?,"))
+    end = start + len(word[0].rstrip(b".:?,"))
     while end < stop and data[end] & 0xC0 == 0x80:  # never half a character
         end += 1
     return start, end
