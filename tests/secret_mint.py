@@ -230,7 +230,8 @@ def sentry(rng: random.Random) -> str:
 
 
 def tunnel(rng: random.Random) -> str:
-    return b64(json.dumps({"a": some(rng, HEX, 32), "t": some(rng, HEX, 32), "s": b64(rng.randbytes(32))}))
+    fields = {"a": some(rng, HEX, 32), "t": some(rng, HEX, 32), "s": b64(rng.randbytes(32))}
+    return b64(json.dumps(fields, separators=(",", ":")))
 
 
 def service_account(rng: random.Random) -> str:
