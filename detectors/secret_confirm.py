@@ -223,6 +223,16 @@ _OTHER = re.compile(
 )
 
 
+_MAY_GIVE = re.compile(  # a sign of giving, and then what looks like a token
+    rb"[\x00-\xff]{0,%d}?[=:>,(\[|\"'`\s](?=[A-Za-z0-9_+/=.~-]{0,24}(?:[0-9]|[a-z][A-Z]))[A-Za-z0-9_+/=.~-]{8}" % NEAR
+)
+
+
+def gives(data: bytes, name: int, stop: int) -> bool:
+    """Whether anything like a token follows a name that ends at `name`: cheap, asked once for all its rules."""
+    return _MAY_GIVE.match(data, name, min(stop, name + NEAR + 32)) is not None
+
+
 def _nearby(rule: SecretRule) -> Confirm:
     """Pass two of a rule whose token is recognised by its issuer's name before it.
 
@@ -234,8 +244,10 @@ def _nearby(rule: SecretRule) -> Confirm:
 
     def spans(data: bytes, begin: int, to: int, stop: int) -> Iterator[Found]:
         begin = max(begin, to - rule.window - NEAR)
-        ends = [name.span() for name in names.finditer(data, begin, to)]
+        ends = [name.span() for name in names.finditer(data, begin, to) if _starts(data, name.start())]
         for at, end in reversed(ends):
+            if end - at <= _BRIEF and _inside(data, at, end):
+                continue
             ahead = min(stop, end + NEAR + rule.window)
             for one in shape.finditer(data, end, ahead):
                 found = one
@@ -263,9 +275,29 @@ def _nearby(rule: SecretRule) -> Confirm:
     return spans
 
 
+def _starts(data: bytes, at: int) -> bool:
+    """Whether a name begins at `at`: `core` does in `my_core` and `myCore`, and does not in `score`."""
+    before = data[at - 1] if at else 0
+    return not (97 <= before <= 122 and 97 <= data[at] <= 122) and not (65 <= before <= 90 and 65 <= data[at] <= 90)
+
+
+_BRIEF = 4  # letters of a name that random text holds too
+_RUN = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+
+
+def _inside(data: bytes, at: int, end: int) -> bool:
+    """Whether the name is only letters of a random token."""
+    before, after = data[max(0, at - 40) : at], data[end : end + 40]
+    run = before[len(before.rstrip(_RUN)) :] + data[at:end] + after[: len(after) - len(after.lstrip(_RUN))]
+    return len(run) >= 16 and token_shaped(run, _RANDOM)
+
+
+_RANDOM = 4.8  # bits per character
+
+
 def _joined(data: bytes, first: int, last: int, stop: int) -> bool:
     """Whether the value is only a part of a longer word."""
-    behind = last < stop and (data[last] in _ALNUM or data[last] in b"_-/+" or data[last : last + 1] == b".")
+    behind = last < stop and (data[last] in _ALNUM or data[last] in b"_-/+=" or data[last : last + 1] == b".")
     if behind and data[last] in b".-/" and not (last + 1 < stop and data[last + 1] in _ALNUM):
         behind = False
     return behind or not _begins(data, first) or (first > 0 and data[first - 1] in b"_-/+.")

@@ -56,65 +56,12 @@ def patterns(rule: Patterned) -> tuple[str, ...]:
     if rule.trigger:
         return (rule.trigger,)
     if rule.near:
-        shapes = dict.fromkeys(_outline(one) for one in _choices(_cut(rule.pattern)))
-        names = [_AROUND.sub("", name) for name in rule.near]  # one pattern a name: its letters are what is looked for
-        return tuple(rf"(?i:{name})[\x00-\xff]{{0,{NEAR}}}{shape}" for name in names for shape in shapes)
+        # The name alone: thousands of names with what follows each take a minute to compile, and names are rare.
+        return tuple(f"(?i){_AROUND.sub('', name)}" for name in rule.near)
     return triggers(rule.keys) if rule.keys else (_cut(rule.pattern),)
 
 
 _AROUND = re.compile(r"\(\?<?[!=][^()]*\)")  # pass one knows no look-around
-_LENGTHS = (64, 40, 32, 24, 20, 16, 12, 8, 4, 1)
-_CLASSES = tuple(
-    (frozenset(bytes(code for code in range(128) if re.match(f"[{one}]", chr(code)))), one)
-    for one in ("0-9a-fA-F", "A-Za-z0-9", "A-Za-z0-9_+/=.:~-")
-)
-_UUID = "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}"
-_BEGINS_UUID = re.compile(r"\(?\[0-9a-f(?:A-F)?\]\{8\}(?:-\[|-\(\?:\[|\(\?:-\[)0-9a-f(?:A-F)?\]\{4\}[^|]*")
-
-
-_PART = r"(?:[^()\\|\[]|\\.|\[(?:[^\]\\]|\\.)+\])+"
-
-
-def _choices(shape: str) -> list[str]:
-    """The alternatives of a group that is all of the shape, or the shape."""
-    return re.findall(_PART, shape[1:-1]) if re.fullmatch(rf"\({_PART}(?:\|{_PART})+\)", shape) else [shape]
-
-
-def _outline(shape: str) -> str:
-    """One of a few rough shapes that what fits `shape` fits too: patterns that end alike share their work."""
-    if _BEGINS_UUID.fullmatch(shape):
-        return _UUID
-    parsed = _parser.parse(shape)
-    if min(map(len, _literals(parsed)[0])) > 1:
-        return _AROUND.sub("", shape)
-    used = _characters(parsed)
-    least = max(1, parsed.getwidth()[0])
-    for characters, one in _CLASSES:
-        if used <= characters:
-            return f"[{one}]{{{next(length for length in _LENGTHS if length <= least)}}}"
-    return _AROUND.sub("", shape)
-
-
-def _characters(parsed: Iterable[tuple[Any, Any]]) -> set[int]:
-    """The codes the pattern may consume; 128 stands for any it is not worth telling."""
-    used: set[int] = set()
-    for operation, argument in parsed:
-        name = str(operation)
-        if name == "LITERAL":
-            used.add(argument)
-        elif name == "IN":
-            used |= _characters(argument)
-        elif name == "RANGE":
-            used.update(range(argument[0], argument[1] + 1))
-        elif name == "SUBPATTERN":
-            used |= {128} if argument[1] or argument[2] else _characters(argument[3])
-        elif name == "BRANCH":
-            used.update(*(_characters(one) for one in argument[1]))
-        elif name in ("MAX_REPEAT", "MIN_REPEAT"):
-            used |= _characters(argument[2])
-        elif name not in ("AT", "ASSERT", "ASSERT_NOT"):
-            used.add(128)
-    return used
 
 
 class Numbered(NamedTuple):

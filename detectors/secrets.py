@@ -21,11 +21,11 @@ from detectors import secret_first_pass as first_pass
 from detectors.compiled_cache import CompiledCache
 from detectors.model import SecretMatch, Tier, Verdict
 from detectors.secret_checks import unescape, verdict
-from detectors.secret_confirm import PLACEHOLDER, Confirm, confirm
+from detectors.secret_confirm import PLACEHOLDER, Confirm, confirm, gives
 from detectors.secret_decode import DEPTH, Budget, Kind, Unread, pieces, triggers
 from detectors.secret_rules import Examples, SecretRule
 
-MAX_CANDIDATES = 10_000  # of pass one, per text; what lies behind them is masked unread
+MAX_CANDIDATES = 10_000  # places pass one points to, per text; what lies behind them is masked unread
 _CONTINUATION = bytes(range(0x80, 0xC0))
 _REMAINDER = 4  # what a better match leaves over of a weaker one is masked too, from this length on
 
@@ -81,6 +81,7 @@ class Scanner:
         self._key = key
         self._confirm: list[Confirm | None] = [None] * len(self.rules)  # made when first needed: most never are
         self._keyed = [bool(rule.keys) for rule in self.rules]
+        self._named = [bool(rule.near) for rule in self.rules]
         hidden = list(triggers(first_pass.prefixes(self.rules)))
         self._kinds = [kind for kind, _ in hidden]
         more = [first_pass.Numbered(len(self.rules) + at, pattern) for at, (_, pattern) in enumerate(hidden)]
@@ -171,9 +172,16 @@ class Scanner:
         """Everything found in the text as it stands and in what it hides."""
         hidden: list[tuple[Kind, int]] = []
         plain: list[int] = []
+        asked, given = -1, False  # where an issuer is named, and whether it is given anything there
         for one in candidates:
             number = one & 0xFFFF
             if number < len(self._keyed):
+                if self._named[number]:
+                    if one >> 16 != asked:
+                        asked = one >> 16
+                        given = gives(data, asked, stop)
+                    if not given:
+                        continue
                 plain.append(one)
                 if self._keyed[number]:
                     hidden.append((Kind.VALUE_PARTS, one >> 16))
@@ -219,11 +227,17 @@ class Scanner:
 
     def _resolve(self, data: bytes, start: int, stop: int, candidates: Sequence[int]) -> list[_Range]:
         """Pass two over one text as it stands."""
-        bound = max(MAX_CANDIDATES, (stop - start) // 64)
+        left = max(MAX_CANDIDATES, (stop - start) // 64)
         found: list[_Range] = []
         done: dict[int, int] = {}
-        for packed in candidates[:bound]:
+        last = -1
+        for packed in candidates:
             to, number = packed >> 16, packed & 0xFFFF
+            if to != last:  # many rules may ask about one place: a name with several kinds of keys
+                last, left = to, left - 1
+                if left < 0:
+                    found.append(_Range(max(start, to - UNSCANNED.window), stop, UNSCANNED, "possible"))
+                    break
             rule = self.rules[number]
             begin = max(start, to - rule.window, done.get(number, start))
             if begin < to:
@@ -234,9 +248,6 @@ class Scanner:
                 for one, end, tier in confirmed(data, begin, to, stop):
                     found.append(_Range(one, end, rule, tier))
                     done[number] = max(to, end)
-        if len(candidates) > bound:
-            unread = max(start, (candidates[bound] >> 16) - UNSCANNED.window)
-            found.append(_Range(unread, stop, UNSCANNED, "possible"))
         return found
 
     def _hit(self, data: bytes, one: _Range) -> Hit:
