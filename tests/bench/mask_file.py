@@ -1,4 +1,4 @@
-"""Masks a file line by line, as a process of its own: what the peers' command lines are compared with."""
+"""Masks a folder of files line by line, as a process of its own: what the peers' command lines are compared with."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ def scanner() -> Scanner:
 
 def main(source: str) -> None:
     mask = scanner().mask
-    with Path(source).open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            masked, found = mask(line, "line")
-            if found:
-                sys.stdout.write(f"{number}\t{masked}")
+    for file in sorted(Path(source).iterdir()):
+        with file.open(encoding="utf-8") as lines:
+            for number, line in enumerate(lines, 1):
+                masked, found = mask(line, "line")
+                if found:
+                    sys.stdout.write(f"{file.name}:{number}\t{masked}")
 
 
 if __name__ == "__main__":

