@@ -218,13 +218,14 @@ _ASSIGNS = re.compile(
     rb"[ \t]{0,4}\\{0,40}[\"'`]?\Z"
 )
 _OTHER = re.compile(
-    rb"(?i)(?:sha-?\d{0,3}|md5|commit|digest|hash|checksum|integrity|etag|revision|(?<![a-z])rev|version|uuid|guid"
+    rb"(?i)(?:sha-?\d{0,3}|(?<![a-z0-9])h1|md5|commit|digest|hash|checksum|integrity|etag|revision|(?<![a-z])rev|version|uuid|guid"
     rb"|(?<!client)(?<!client.)(?<!key)(?<!key.)(?<![a-z])id|[a-z]Id)[\"'`\\\]]{0,6}[ \t]{0,4}[=:][^=:]{0,8}\Z"
 )
 
 
 _MAY_GIVE = re.compile(  # a sign of giving, and then what looks like a token
-    rb"[\x00-\xff]{0,%d}?[=:>,(\[|\"'`\s](?=[A-Za-z0-9_+/=.~-]{0,24}(?:[0-9]|[a-z][A-Z]))[A-Za-z0-9_+/=.~-]{8}" % NEAR
+    rb"[\x00-\xff]{0,%d}?[=:>,(\[|\"'`\s](?:(?=[A-Za-z0-9_+/=.~*:-]{0,24}(?:[0-9]|[a-z][A-Z]))[A-Za-z0-9_+/=.~*:-]{8}"
+    rb"|[A-Za-z]{16}|(?:[A-Za-z0-9]{4} ){2})" % NEAR
 )
 
 
