@@ -57,7 +57,7 @@ class SecretMatch(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc
     `surface` is the canonical field that text became (arguments, result, prompt, completion, command.line, url,
     header, resource, name, body, attribute): what a reader needs to know which way the secret was going.
     `fingerprint` is HMAC-SHA-256 of the secret under the deployment's key, first 16 hex digits. `layers` names the
-    encodings it stood in, outermost first.
+    encodings it stood in, outermost first. `says` is what the secret tells about itself: account, issuer, expiry.
     """
 
     rule_id: str
@@ -69,6 +69,7 @@ class SecretMatch(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc
     surface: str = "attribute"
     tier: Tier = "likely"
     layers: tuple[str, ...] = ()
+    says: tuple[str, ...] = ()
 
 
 class Resource(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):

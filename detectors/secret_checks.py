@@ -109,7 +109,7 @@ def unescape(secret: bytes) -> bytes:
 
 
 # what a text that is not of the format makes a check stumble over
-_NOT_OF_THE_FORMAT = (ValueError, LookupError, OverflowError, RecursionError, msgspec.MsgspecError)
+NOT_OF_THE_FORMAT = (ValueError, LookupError, OverflowError, RecursionError, msgspec.MsgspecError)
 
 
 def verdict(check: str, secret: bytes) -> Verdict:
@@ -122,6 +122,6 @@ def verdict(check: str, secret: bytes) -> Verdict:
         return "unchecked"
     try:
         holds = CHECKS[check].holds(text)
-    except _NOT_OF_THE_FORMAT:
+    except NOT_OF_THE_FORMAT:
         return "invalid"
     return "unchecked" if holds is None else "valid" if holds else "invalid"

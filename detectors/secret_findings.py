@@ -115,6 +115,7 @@ class SecretFindings(Detector[Span, Origins]):
                 "tier": one.tier,
                 "verdict": one.verdict,
                 **({"encoded": " in ".join(reversed(one.layers))} if one.layers else {}),
+                **({"says": ", ".join(one.says)} if one.says else {}),
                 "issuer": rule.issuer if rule else "unknown",
                 "rotation": rule.rotation if rule else "unknown",
                 "static": str(rule.static).lower() if rule else "unknown",

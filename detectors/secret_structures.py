@@ -10,14 +10,14 @@ import msgspec
 Json = dict[str, msgspec.Raw]
 
 
-def _b64(text: str) -> bytes:
+def from_base64(text: str) -> bytes:
     """Base64 in either alphabet, padded or not; ValueError for anything else."""
     plain = text.rstrip("=").replace("-", "+").replace("_", "/")
     return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
 
 
 def _json(text: str) -> Json:
-    return msgspec.json.decode(_b64(text), type=Json)
+    return msgspec.json.decode(from_base64(text), type=Json)
 
 
 def jwt(secret: str) -> bool:
@@ -49,7 +49,7 @@ def cloudflare_tunnel(secret: str) -> bool:
 
 def service_account(secret: str) -> bool:
     """A Google service account's JSON, plain or in base64: its type, an address of Google's and a PEM key."""
-    text = secret.encode() if secret.lstrip().startswith("{") else _b64(re.sub(r"\s", "", secret))
+    text = secret.encode() if secret.lstrip().startswith("{") else from_base64(re.sub(r"\s", "", secret))
     fields = msgspec.json.decode(text, type=dict[str, object])
     return (
         fields.get("type") == "service_account"
@@ -60,7 +60,7 @@ def service_account(secret: str) -> bool:
 
 def basic(secret: str) -> bool:
     """user:password in base64."""
-    text = _b64(secret).decode("utf-8")
+    text = from_base64(secret).decode("utf-8")
     return len(text) >= 4 and text.find(":") > 0 and text.isprintable()
 
 
@@ -72,7 +72,7 @@ def pypi(secret: str) -> bool:
 def macaroon(secret: str) -> bool:
     """A macaroon, base64 or hex: packets with their lengths, or version 2 fields; a 32-byte signature ends it."""
     hexed = re.fullmatch(r"[0-9a-fA-F]+", secret) is not None and secret[:4] == "0201"
-    raw = bytes.fromhex(secret) if hexed else _b64(secret)
+    raw = bytes.fromhex(secret) if hexed else from_base64(secret)
     return _packets(raw) if raw[:1] == b"0" else _sections(raw)
 
 
@@ -142,7 +142,7 @@ def vault(secret: str) -> bool | None:
     """A Vault service token with its signature: version 1, an HMAC of 32 bytes, a token that starts with its kind."""
     if len(secret) < 60:
         return None
-    outer = _fields(_b64(secret.partition(".")[2]))
+    outer = _fields(from_base64(secret.partition(".")[2]))
     mac, inner = outer.get(2), outer.get(3)
     if outer.get(1) != 1 or not isinstance(mac, bytes) or not isinstance(inner, bytes):
         return False
@@ -152,7 +152,7 @@ def vault(secret: str) -> bool | None:
 
 def aws_session(secret: str) -> bool | None:
     """A session token: a service's name, then numbered fields that fill the token to its end."""
-    raw = _b64(secret)
+    raw = from_base64(secret)
     if raw[:12] not in (b"\x21\x0a\x09origin_ec",) and raw[1:9] != b"\x0a\x06er/aws":
         return None
     fields = _fields(raw[1:])
@@ -164,7 +164,7 @@ def aws_bedrock(secret: str) -> bool | None:
     short, long = secret.startswith("bedrock-api-key-"), secret.startswith("ABSK")
     if not (short or long):
         return None
-    text = _b64(secret[16:] if short else secret[4:]).lstrip(b"\0").decode("ascii")
+    text = from_base64(secret[16:] if short else secret[4:]).lstrip(b"\0").decode("ascii")
     form = r"bedrock\.amazonaws\.com/\?Action=CallWithBearerToken&.+" if short else r"BedrockAPIKey-[^:]+-at-\d{12}:.+"
     return re.fullmatch(form, text) is not None
 
@@ -184,22 +184,22 @@ def aws_key_id(secret: str) -> bool | None:
 
 def discord_bot(secret: str) -> bool:
     """The first part is the bot's number in base64."""
-    return re.fullmatch(rb"\d{17,20}", _b64(secret.partition(".")[0])) is not None
+    return re.fullmatch(rb"\d{17,20}", from_base64(secret.partition(".")[0])) is not None
 
 
 def jfrog(secret: str) -> bool:
     """A reference token: reftkn:01:<expiry>:<random> in base64."""
-    return re.fullmatch(rb"reftkn:\d\d:\d{10}:[A-Za-z0-9]+", _b64(secret)) is not None
+    return re.fullmatch(rb"reftkn:\d\d:\d{10}:[A-Za-z0-9]+", from_base64(secret)) is not None
 
 
 def intercom(secret: str) -> bool:
     """tok:<id>:<version>:<kind> in base64."""
-    return re.fullmatch(rb"tok:[0-9a-f_-]{30,40}:\d:\d", _b64(secret)) is not None
+    return re.fullmatch(rb"tok:[0-9a-f_-]{30,40}:\d:\d", from_base64(secret)) is not None
 
 
 def slack_rotating(secret: str) -> bool:
     """The last part is base64 of numbers and digests joined by hyphens."""
-    return re.fullmatch(rb"\d-\d-\d+(?:-[0-9a-zA-Z]+)*", _b64(secret.rpartition("-")[2])) is not None
+    return re.fullmatch(rb"\d-\d-\d+(?:-[0-9a-zA-Z]+)*", from_base64(secret.rpartition("-")[2])) is not None
 
 
 def fly(secret: str) -> bool | None:
@@ -207,7 +207,7 @@ def fly(secret: str) -> bool | None:
     if not secret.startswith("fm2_"):
         return None
     for one in secret.split(","):
-        nonce, location, caveats, tail = msgspec.msgpack.decode(_b64(one.partition("_")[2]), type=list[object])
+        nonce, location, caveats, tail = msgspec.msgpack.decode(from_base64(one.partition("_")[2]), type=list[object])
         if not (isinstance(nonce, list) and isinstance(caveats, list) and isinstance(tail, bytes)):
             return False
         if not str(location).startswith("http"):

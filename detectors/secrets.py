@@ -23,6 +23,7 @@ from detectors.model import SecretMatch, Tier, Verdict
 from detectors.secret_checks import unescape, verdict
 from detectors.secret_confirm import PLACEHOLDER, Confirm, confirm, gives
 from detectors.secret_decode import DEPTH, Budget, Kind, Unread, pieces, triggers
+from detectors.secret_facts import facts
 from detectors.secret_rules import Examples, SecretRule
 
 MAX_CANDIDATES = 10_000  # places pass one points to, per text; what lies behind them is masked unread
@@ -50,7 +51,7 @@ class Hit(NamedTuple):
     """A secret's range, the rule that found it, what its format proves, its keyed fingerprint and how sure we are.
 
     `layers` names what was undone to read it, outermost first (`base64`, `gzip`, ...); the range is always that of
-    the text as it stood.
+    the text as it stood. `says` is what it tells about itself: an account, an issuer, a date.
     """
 
     start: int
@@ -60,6 +61,7 @@ class Hit(NamedTuple):
     fingerprint: str
     tier: Tier = "likely"
     layers: tuple[str, ...] = ()
+    says: tuple[str, ...] = ()
 
 
 class _Range(NamedTuple):
@@ -254,7 +256,8 @@ class Scanner:
         secret = one.secret or data[one.start : one.end]
         proof = verdict(one.rule.check, secret)
         tier: Tier = "verified" if proof == "valid" else "possible" if proof == "invalid" else one.tier
-        return Hit(one.start, one.end, one.rule, proof, self._fingerprint(secret), tier, one.layers)
+        says = () if proof == "invalid" else facts(one.rule.check, secret)
+        return Hit(one.start, one.end, one.rule, proof, self._fingerprint(secret), tier, one.layers, says)
 
 
 def _alone(one: _Range) -> bool:
@@ -341,4 +344,5 @@ def match(hit: Hit, where: str, surface: str = "attribute") -> SecretMatch:
         surface=surface,
         tier=hit.tier,
         layers=hit.layers,
+        says=hit.says,
     )

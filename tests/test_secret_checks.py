@@ -16,12 +16,13 @@ from hypothesis import strategies as st
 import detectors
 from detectors.secret_azure import marvin32
 from detectors.secret_checks import CHECKS, MAX_LENGTH, verdict
+from detectors.secret_facts import facts
 from detectors.secret_rules import read_secrets
 from detectors.secret_structures import aws_account
-from detectors.secrets import Scanner
-from tests.secret_mint import MINTS, Mint
+from detectors.secrets import Scanner, match
+from tests.secret_mint import MINTS, Mint, part
 from tests.secret_mint_keys import crc16
-from tests.secret_parts import some
+from tests.secret_parts import HEX, some
 
 REFUTES = {"aws_key_id", "card"}  # what passes them is not proved
 INFIX = {"openai", "groq", "anthropic"}  # a mark the issuer sets; older tokens go without
@@ -200,12 +201,40 @@ def test_account_in_key_id() -> None:
     assert aws_account("AKIA" + "A" * 16) is None
 
 
+def test_secrets_tell_what_may_be_told(scanner: Scanner) -> None:
+    """Account, issuer and dates, in words; nothing of the secret itself, and nothing where the check fails."""
+    rng = random.Random(8)
+    key_id = "AKIA" + base64.b32encode(((1 << 79) | 123456789012 << 39 | 987654321).to_bytes(10, "big")).decode()
+    assert facts("aws_key_id", key_id.encode()) == ("account 123456789012",)
+    head = part({"alg": "ES256"})
+    token = (
+        f"{head}.{part({'iss': 'https://login.invalid/x', 'exp': 86400, 'sub': 'me'})}.{some(rng, string.digits, 43)}"
+    )
+    assert facts("jwt", token.encode()) == ("algorithm ES256", "issuer login.invalid", "expires 1970-01-02 00:00 UTC")
+    assert facts("jwt", f"{head}.{part({'exp': 1e300})}.x".encode()) == ()
+    assert facts("jwt", f"{head}.{part({'iss': some(rng, string.digits, 200) + ' '})}.x".encode()) == (
+        "algorithm ES256",
+    )
+    assert facts("azure_annotated", MINTS["azure-annotated-base62"].make(rng).encode()) == ("issued 2025-03",)
+    assert facts("aws_bedrock", MINTS["aws-bedrock"].make(rng).encode())[0].startswith("account ")
+    assert facts("service_account", MINTS["service-account"].make(rng).encode()) == (
+        "service account a@b.iam.gserviceaccount.com",
+    )
+    assert facts("github", MINTS["github"].make(rng).encode()) == ()
+    hit = scanner.find(f"x = {token}")[0]
+    assert hit.says == facts("jwt", token.encode())
+    assert match(hit, "here").says == hit.says
+    invented = scanner.find(f"x = M{some(rng, string.ascii_letters, 23)}.{some(rng, HEX, 6)}.{some(rng, HEX, 38)}")[0]
+    assert (invented.verdict, invented.says) == ("invalid", ())
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.binary(max_size=400))
 def test_checks_never_raise(data: bytes) -> None:
     """Whatever the bytes, each check answers with one of three words."""
     for check in CHECKS:
         assert verdict(check, data) in ("valid", "invalid", "unchecked")
+        assert isinstance(facts(check, data), tuple)
 
 
 @settings(max_examples=15, deadline=None)
@@ -216,6 +245,7 @@ def test_checks_never_raise_on_near_misses(name: str, rng: random.Random, extra:
     for text in (token[:at] + extra + token[at:], token[:at], token[at:], token.upper(), token[::-1]):
         for check in CHECKS:
             assert verdict(check, text.encode()) in ("valid", "invalid", "unchecked")
+            assert isinstance(facts(check, text.encode()), tuple)
 
 
 @pytest.mark.parametrize(
