@@ -164,7 +164,19 @@ def machine(figures: dict[str, Any]) -> str:
     return f"{one['cpu']}, {one['cores']} cores shared with other work, {one['system']}, Python {one['python']}."
 
 
-BLOCKS: Final = (asked, carriers, families, layers, tiers, compared, clean, false_rules, breadth, machine)
+def unseen(figures: dict[str, Any]) -> str:
+    """Forms of vendors without a rule, and what only resembles them."""
+    one = figures["unseen"]
+    rows = [
+        (name, one[name]["planted"], one[name]["recall"], one[name]["exact"], one[name]["recall_upper"])
+        for name in ("tokens", "passwords")
+    ]
+    made = table(("planted", "texts", "recall", "exact", "verified or likely"), rows)
+    total = ("all", one["harmless"], one["flag_rate"], one["flag_rate_upper"])
+    return made + "\n\n" + table(("harmless", "texts", "flag rate", "verified or likely"), [total])
+
+
+BLOCKS: Final = (asked, unseen, carriers, families, layers, tiers, compared, clean, false_rules, breadth, machine)
 
 
 def filled(page: str, figures: dict[str, Any]) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from detectors.secret_rules import SecretRule
-from tests.bench import clean, planted, speed
+from tests.bench import clean, planted, speed, unseen
 from tests.bench.mask_file import scanner
 from tests.bench.peers import PEERS, Installed
 from tests.bench.planted import Case, ratio
@@ -82,6 +82,7 @@ def measure(*, data: Path | None = None, peers: bool = False) -> dict[str, Any]:
     score, judged = planted.score(ours, cases)
     score["carriers_by_line"] = by_carrier(cases, [one.case for one in judged if one.case.parts and one.hits])
     result: dict[str, Any] = {"breadth": breadth(rules), "planted": score, "clean": clean.measure(ours, data)}
+    result["unseen"] = unseen.measure(ours)
     lines = with_secrets(lines_of(data, speed.LARGE, 11), [case.line for case in cases if case.parts])
     result["speed"] = {
         "lines": speed.throughput(rules, ours, lines[: len(lines) // 8]),
