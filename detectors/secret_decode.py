@@ -77,7 +77,7 @@ def triggers(prefixes: Sequence[str]) -> Iterator[tuple[Kind, str]]:
     yield Kind.ESCAPED, rf"\\u00{_CODE}|\\x{_CODE}|%{_CODE}"
     yield Kind.ESCAPED, rf"&#(?:[xX]0{{0,4}}{_CODE}|0{{0,4}}{_DECIMAL});"
     yield Kind.ESCAPED, r"&(?:colon|sol|commat|equals|lowbar|period|num|dash|hyphen|plus|percnt);"
-    yield Kind.ESCAPED, r"(?:\\[01][0-7]{2}){3}"
+    yield Kind.ESCAPED, r"(?:\\{1,16}[01][0-7]{2}){3}"
     yield Kind.ESCAPED, r"[A-Za-z0-9:]\\{1,24}/"
     yield Kind.ESCAPED, r"(?:^|[^\x00])\x00?(?:[\x01-\x7f]\x00){5}|(?:[\x20-\x7e]\\{1,24}(?:u0000|x00)){3}"
     for prefix in prefixes:
@@ -142,7 +142,10 @@ def pieces(
         elif to <= done[kind]:
             continue
         elif kind in _PARTS:
-            view = _PARTS[kind](text, start, stop, to)
+            if kind is Kind.VALUE_PARTS:
+                view = value_parts(text, start, stop, to)
+            else:
+                view = token_parts(text, start, stop, to, _inside(spared, to - 1) is not None)
             if view:
                 done[kind] = view.end
                 yield view if budget.take(len(view.data)) else Unread(to, view.end)
@@ -159,9 +162,9 @@ def pieces(
                     yield view if budget.take(len(view.data)) else Unread(*listed.span())
         else:
             begin = to - _LENGTH[kind]
-            at = bisect_right(spared, (begin, stop)) - 1
-            if at >= 0 and spared[at][0] <= begin < spared[at][1]:
-                done[kind] = spared[at][1]
+            covered = _inside(spared, begin)
+            if covered:
+                done[kind] = covered[1]
                 continue
             found, done[kind] = _decoded(text, begin, to, stop, kind, budget)
             if found:
@@ -170,11 +173,17 @@ def pieces(
         yield _unescaped(text, start, stop, window, budget)
 
 
-_PARTS = {Kind.TOKEN_PARTS: token_parts, Kind.VALUE_PARTS: value_parts}
+_PARTS = (Kind.TOKEN_PARTS, Kind.VALUE_PARTS)
 _REACH = 4096  # of the text around escapes: longer than what names a secret and most secrets
 _LIST_REACH = 128
 _ITEM = re.compile(rb"(?:0[xX])?([0-9a-fA-F]{2})(?:[:,; ]|\\{1,24}[nrt]|\s){0,8}")
 _LIST = re.compile(rb"(?:0[xX][0-9a-fA-F]{2}(?:[,;]?(?:\\{1,24}[nrt]|\s){0,8})){6,}")
+
+
+def _inside(ranges: Sequence[tuple[int, int]], at: int) -> tuple[int, int] | None:
+    """The range the place is in; they are ascending and apart."""
+    before = bisect_right(ranges, (at, 1 << 62)) - 1
+    return ranges[before] if before >= 0 and at < ranges[before][1] else None
 
 
 def _unescaped(text: bytes, start: int, stop: int, window: list[int], budget: Budget) -> View | Unread:

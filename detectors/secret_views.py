@@ -63,7 +63,7 @@ class View:
         out.append(text[done:stop])
         self.data = b"".join(out)
         self._cut, self._needed = cut, needed
-        self.end = done  # of the last edit in the text
+        self.end = done  # of the last edit, in the text
 
     def place(self, start: int, end: int) -> Place | None:
         if (start == 0 and self._cut[0]) or (end == len(self.data) and self._cut[1]):
@@ -127,13 +127,17 @@ _GIVEN = re.compile(
     rb"%b?\]?[ \t]{0,8}(?::=|=>|[:=>])?[ \t]{0,8}\(?%b{0,16}[A-Za-z]{0,2}%b(?=[^\s\"'`\\,;\x00]{1,512}(?:%b|%b))"
     % (_QUOTE, _BLANK, _QUOTE, _CONTINUED, _JOINED)
 )
+_RANDOM = re.compile(rb"(?s)[A-Z].*[0-9]|[0-9].*[0-9A-Z]")  # what follows is no list of words
 _MAX_PARTS = 64
 _AROUND = 96  # of the text before and behind the parts: a name, a sign, a boundary
 _NARROW = 40  # no terminal wraps lines shorter than this
 
 
-def token_parts(text: bytes, start: int, stop: int, at: int) -> View | None:
-    """The parts of a token whose beginning pass one saw up to `at`, joined."""
+def token_parts(text: bytes, start: int, stop: int, at: int, whole: bool) -> View | None:
+    """The parts of a token whose beginning pass one saw up to `at`, joined.
+
+    `whole` says that the first part is a token by itself: then what follows in a list or on the next line is not its.
+    """
     first = _TOKEN_PART.match(text, at, stop)
     end = first.end() if first else at
     seam = _TOKEN_SEAM.match(text, end, min(stop, end + 128))
@@ -141,9 +145,11 @@ def token_parts(text: bytes, start: int, stop: int, at: int) -> View | None:
         return None
     begin = max(start, at - 128)
     begin = at - (at - begin - len(text[begin:at].rstrip(_TOKEN_BYTES)))
-    if seam["wrap"] and not _wide(text, end):
+    loose = bool(seam["list"] or seam["wrap"])
+    if loose and (whole or (seam["wrap"] and not _wide(text, end))):
         return None
-    return _closed(text, start, stop, begin, end, _TOKEN_SEAM, _TOKEN_PART)
+    view = _closed(text, start, stop, begin, end, _TOKEN_SEAM, _TOKEN_PART)
+    return None if view and loose and not _RANDOM.search(text, seam.end(), min(stop, view.end + 64)) else view
 
 
 def value_parts(text: bytes, start: int, stop: int, at: int) -> View | None:
