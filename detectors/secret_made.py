@@ -37,6 +37,10 @@ def _base58(payload: bytes, alphabet: str) -> str:
     return out
 
 
+def _basic(rng: random.Random) -> str:
+    return base64.b64encode(f"robot:{rng.getrandbits(80):x}".encode()).decode()
+
+
 def _strkey(prefix: bytes) -> Callable[[random.Random], str]:
     def make(rng: random.Random) -> str:
         body = prefix + rng.randbytes(32)
@@ -46,6 +50,7 @@ def _strkey(prefix: bytes) -> Callable[[random.Random], str]:
 
 
 MADE: dict[str, Callable[[random.Random], str]] = {
+    "basic": _basic,
     "card": _card,
     "cards": _grouped,
     "wif": lambda rng: _base58(b"\x80" + rng.randbytes(32) + b"\x01", _BASE58),

@@ -58,10 +58,13 @@ def service_account(secret: str) -> bool:
     )
 
 
-def basic(secret: str) -> bool:
-    """user:password in base64."""
-    text = from_base64(secret).decode("utf-8")
-    return len(text) >= 4 and text.find(":") > 0 and text.isprintable()
+def basic(secret: str) -> bool | None:
+    """user:password in base64; where the password is no text, the user alone proves nothing."""
+    raw = from_base64(secret)
+    user, colon, _ = raw.partition(b":")
+    if not colon or not re.fullmatch(rb"[\w.@$+-]{1,64}", user):
+        return False
+    return True if re.fullmatch(rb"[\x20-\x7e]{3,}", raw) else None
 
 
 def pypi(secret: str) -> bool:

@@ -134,6 +134,7 @@ def test_what_carries_nothing_is_unchecked() -> None:
         ("entra_secret", "abc7Q~" + "Ab1" * 11),
         ("pem", "-----BEGIN PRIVATE KEY-----\nMIIB"),
         ("pem", "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nMIIB\n-----END RSA PRIVATE KEY-----"),
+        ("basic", base64.b64encode(b"someone:\xff\xfe\xfd").decode()),
         ("aws_session", base64.b64encode(b"something else, longer than it").decode()),
         ("jwk", json.dumps({"kty": "oct", "k": "Ab1"})),
         ("github", "ghp_é"),
