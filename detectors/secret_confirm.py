@@ -223,6 +223,12 @@ _OTHER = re.compile(
 )
 
 
+_TELLS = re.compile(  # heap <token>; my heap key is <token>
+    rb"(?i)(?:['\"`]s?)?(?:[ \t_-]{1,3}(?:api|access|auth|secret|service|account|client|new|test|live)){0,2}"
+    rb"(?:[ \t_-]{0,3}(?:key|token|secret|password|credential)s?)?(?:[ \t]{1,3}(?:is|was|of|to|for|-|->))?"
+    rb"[ \t]{1,3}[\"'`]?"
+)
+_MIXED = re.compile(rb"[0-9][^0-9]{0,40}[A-Za-z]|[A-Za-z][^A-Za-z]{0,40}[0-9]")
 _MAY_GIVE = re.compile(  # a sign of giving, and then what looks like a token
     rb"[\x00-\xff]{0,%d}?[=:>,(\[|\"'`\s](?:(?=[A-Za-z0-9_+/=.~*:-]{0,24}(?:[0-9]|[a-z][A-Z]))[A-Za-z0-9_+/=.~*:-]{8}"
     rb"|[A-Za-z]{16}|(?:[A-Za-z0-9]{4} ){2})" % NEAR
@@ -238,7 +244,7 @@ def _nearby(rule: SecretRule) -> Confirm:
     """Pass two of a rule whose token is recognised by its issuer's name before it.
 
     `likely` where a word for a credential stands with the name and the value is given to it, `possible` where the
-    value is assigned to the bare name, nothing where the two only stand near each other.
+    value is assigned to the bare name or told after it, nothing where the two only stand near each other.
     """
     names = re.compile("|".join(rule.near).encode("ascii"), re.IGNORECASE)
     shape, least, tier = re.compile(rule.pattern.encode("ascii") + _WHOLE), rule.min_entropy, rule.tier
@@ -262,9 +268,14 @@ def _nearby(rule: SecretRule) -> Confirm:
                     continue
                 if wordy(found[1]):
                     continue
-                if gap.count(b"\n") > 2 or not _GIVES.search(gap) or _OTHER.search(gap):
+                if gap.count(b"\n") > 2 or _OTHER.search(gap):
                     continue
                 if PLACEHOLDER.match(data, max(0, first - 7), last + 64):
+                    continue
+                if not _GIVES.search(gap):
+                    if _TELLS.fullmatch(gap) and _MIXED.search(found[1]):
+                        yield Found(first, last, "possible")
+                        return
                     continue
                 if _SPEAKS.search(data[max(0, at - 24) : at] + b" " + gap) or _NAMES_KEY.search(data, at, end):
                     yield Found(first, last, tier)
@@ -279,7 +290,9 @@ def _nearby(rule: SecretRule) -> Confirm:
 def _starts(data: bytes, at: int) -> bool:
     """Whether a name begins at `at`: `core` does in `my_core` and `myCore`, and does not in `score`."""
     before = data[at - 1] if at else 0
-    return not (97 <= before <= 122 and 97 <= data[at] <= 122) and not (65 <= before <= 90 and 65 <= data[at] <= 90)
+    if 97 <= before <= 122:
+        return not 97 <= data[at] <= 122
+    return not (65 <= before <= 90 and data[at] >= 65)
 
 
 _BRIEF = 4  # letters of a name that random text holds too
