@@ -139,8 +139,8 @@ def _given(data: bytes, at: int, end: int, stop: int, loose: bool) -> tuple[int,
     first, last = value_at(data, given.end(), stop, quote, shell)
     if given["prose"] and not _chosen_word(data[first:last], bool(quote)):
         return None
-    if given["listed"] and not _chosen_word(data[first:last], False):  # ("password", "username")
-        return None
+    if given["listed"] and (data[opened - 1 : opened].isspace() or not _chosen_word(data[first:last], False)):
+        return None  # ("password", "username"), "def f(): pass", "g.py"
     if given["call"] and b"." in after:  # pwd.getpwnam("x")
         return None
     return first, last, bool(quote), tight or option
@@ -150,7 +150,7 @@ def _chosen_word(value: bytes, quoted: bool) -> bool:
     """Whether what prose calls a password is one: in quotes, or with a digit or sign no word has."""
     if re.fullmatch(rb"[\w.+-]+@[\w-]+(?:\.[\w-]+)+", value):  # "I sent the password to bob@..."
         return False
-    return quoted or (re.search(rb"[0-9!@#$^&*_+=]", value) is not None and re.search(rb"[A-Za-z]", value) is not None)
+    return quoted or (re.search(rb"[0-9!@#$^&*+=]", value) is not None and re.search(rb"[A-Za-z]", value) is not None)
 
 
 _BEGIN = re.compile(rb"-----BEGIN (?:[A-Z0-9]{1,16} ){0,4}PRIVATE KEY(?: BLOCK)?-----")
@@ -218,8 +218,9 @@ _ASSIGNS = re.compile(
     rb"[ \t]{0,4}\\{0,40}[\"'`]?\Z"
 )
 _OTHER = re.compile(
-    rb"(?i)(?:sha-?\d{0,3}|(?<![a-z0-9])h1|md5|commit|digest|hash|checksum|integrity|etag|revision|(?<![a-z])rev|version|uuid|guid"
-    rb"|(?<!client)(?<!client.)(?<!key)(?<!key.)(?<![a-z])id|[a-z]Id)[\"'`\\\]]{0,6}[ \t]{0,4}[=:][^=:]{0,8}\Z"
+    rb"(?i)(?:sha-?\d{0,3}|(?<![a-z0-9])h1|md5|commit|digest|hash|checksum|integrity|etag|revision|(?<![a-z])rev"
+    rb"|version|uuid|guid|(?<!client)(?<!client.)(?<!key)(?<!key.)(?<![a-z])id|[a-z]Id)"
+    rb"[\"'`\\\]]{0,6}[ \t]{0,4}[=:][^=:]{0,8}\Z"
 )
 
 
