@@ -25,11 +25,15 @@ MAX_LENGTH = 32_768  # bytes; work on a secret is bounded by this
 
 
 class Check(NamedTuple):
-    """One format: the function that says whether it holds (None: nothing to verify), what it reads and who says so."""
+    """One format: the function that says whether it holds (None: nothing to verify), what it reads and who says so.
+
+    `refutes` where a text that fails cannot be one of these; a structure that was only ever seen proves, at most.
+    """
 
     holds: Callable[[str], bool | None]
     about: str
     source: str
+    refutes: bool = True
 
 
 _SEEN = "tokens as issued"  # the issuer speaks of a checksum and publishes no algorithm
@@ -43,15 +47,15 @@ CHECKS: dict[str, Check] = {
     "gitlab": Check(sums.gitlab_routable, "CRC-32 of a routable token in base36", "GitLab, routable tokens"),
     "atlassian": Check(sums.whole_upper_hex, "CRC-32 of all before it, upper-case hex", _SEEN),
     "bitbucket": Check(sums.whole_upper_hex, "CRC-32 of all before it, upper-case hex", _SEEN),
-    "trello": Check(sums.whole_upper_hex, "CRC-32 of all before it, upper-case hex", _SEEN),
+    "trello": Check(sums.whole_upper_hex, "CRC-32 of all before it, upper-case hex", _SEEN, refutes=False),
     "cloudflare": Check(sums.body_hex, "CRC-32 of the body in hex", "Cloudflare, token formats"),
     "vercel": Check(sums.body_base62, "CRC-32 of the body in base62", _SEEN),
     "grafana": Check(sums.grafana, "CRC-32 of prefix and body, little-endian hex", "Grafana source"),
     "confluent": Check(sums.confluent, "CRC-32 of the body, little-endian base64", _SEEN),
     "zuplo": Check(sums.body_hex, "CRC-32 of the body in hex", "Zuplo, API key format"),
-    "wandb": Check(sums.whole_base62, "CRC-32 of all before it in base62", _SEEN),
-    "canva": Check(sums.whole_hex, "CRC-32 of all before it in hex", _SEEN),
-    "salad_cloud": Check(sums.last_part_base62, "CRC-32 of the last part in base62", _SEEN),
+    "wandb": Check(sums.whole_base62, "CRC-32 of all before it in base62", _SEEN, refutes=False),
+    "canva": Check(sums.whole_hex, "CRC-32 of all before it in hex", _SEEN, refutes=False),
+    "salad_cloud": Check(sums.last_part_base62, "CRC-32 of the last part in base62", _SEEN, refutes=False),
     "apify": Check(sums.whole_base62_lower_first, "CRC-32 of all before it in base62", _SEEN),
     "card": Check(sums.card, "Luhn digit, issuer and length (refutes, never proves)", "ISO/IEC 7812"),
     # Microsoft
@@ -73,30 +77,43 @@ CHECKS: dict[str, Check] = {
     "sui": Check(wallets.bech32, "BCH code of bech32", "SIP-15, BIP-173"),
     "cardano": Check(wallets.bech32, "BCH code of bech32", "CIP-5, BIP-173"),
     # private keys
-    "pem": Check(keys.pem, "length in DER, fields of OpenSSH, or CRC-24 of OpenPGP", "X.690, PROTOCOL.key, RFC 9580"),
-    "putty": Check(keys.putty, "MAC over the fields, or the key's kind inside", "PuTTY manual, appendix C"),
-    "openvpn": Check(keys.openvpn, "2,048 bits of a static key", "OpenVPN manual"),
-    "jwk": Check(keys.jwk, "p times q is n, or a point on its curve", "RFC 7517, RFC 7518"),
+    "pem": Check(
+        keys.pem,
+        "length in DER, fields of OpenSSH, or CRC-24 of OpenPGP",
+        "X.690, PROTOCOL.key, RFC 9580",
+        refutes=False,
+    ),
+    "putty": Check(
+        keys.putty, "MAC over the fields, or the key's kind inside", "PuTTY manual, appendix C", refutes=False
+    ),
+    "openvpn": Check(keys.openvpn, "2,048 bits of a static key", "OpenVPN manual", refutes=False),
+    "jwk": Check(keys.jwk, "p times q is n, or a point on its curve", "RFC 7517, RFC 7518", refutes=False),
     # structure
     "jwt": Check(shapes.jwt, "header naming an algorithm, and claims", "RFC 7519"),
-    "json_inside": Check(shapes.json_inside, "a JSON object in base64", "the issuers' documentation"),
-    "cloudflare_tunnel": Check(shapes.cloudflare_tunnel, "account, tunnel and secret as JSON", "cloudflared source"),
-    "service_account": Check(shapes.service_account, "type, address and key of the JSON file", "Google Cloud IAM"),
+    "json_inside": Check(shapes.json_inside, "a JSON object in base64", "the issuers' documentation", refutes=False),
+    "cloudflare_tunnel": Check(
+        shapes.cloudflare_tunnel, "account, tunnel and secret as JSON", "cloudflared source", refutes=False
+    ),
+    "service_account": Check(
+        shapes.service_account, "type, address and key of the JSON file", "Google Cloud IAM", refutes=False
+    ),
     "basic": Check(shapes.basic, "user:password in base64", "RFC 7617"),
-    "pypi": Check(shapes.pypi, "macaroon to its last byte", "PyPI documentation, pypitoken"),
-    "macaroon": Check(shapes.macaroon, "macaroon to its last byte", "libmacaroons"),
-    "fly": Check(shapes.fly, "macaroon in MessagePack", "Fly.io macaroon package"),
-    "vault": Check(shapes.vault, "HMAC and inner token as protocol buffer", "Vault source"),
-    "aws_session": Check(shapes.aws_session, "origin and numbered fields to the last byte", _SEEN),
-    "aws_bedrock": Check(shapes.aws_bedrock, "user, account and secret, or a presigned request", _SEEN),
+    "pypi": Check(shapes.pypi, "macaroon to its last byte", "PyPI documentation, pypitoken", refutes=False),
+    "macaroon": Check(shapes.macaroon, "macaroon to its last byte", "libmacaroons", refutes=False),
+    "fly": Check(shapes.fly, "macaroon in MessagePack", "Fly.io macaroon package", refutes=False),
+    "vault": Check(shapes.vault, "HMAC and inner token as protocol buffer", "Vault source", refutes=False),
+    "aws_session": Check(shapes.aws_session, "origin and numbered fields to the last byte", _SEEN, refutes=False),
+    "aws_bedrock": Check(shapes.aws_bedrock, "user, account and secret, or a presigned request", _SEEN, refutes=False),
     "aws_key_id": Check(shapes.aws_key_id, "account number of twelve digits (refutes, never proves)", _SEEN),
-    "discord_bot": Check(shapes.discord_bot, "the bot's number in base64", "Discord developer reference"),
-    "jfrog": Check(shapes.jfrog, "reftkn, version and expiry in base64", _SEEN),
-    "intercom": Check(shapes.intercom, "tok, id, version and kind in base64", _SEEN),
-    "slack_rotating": Check(shapes.slack_rotating, "numbers and digests in base64", _SEEN),
-    "openai": Check(shapes.openai, "`OpenAI` in base64 in the very middle", _SEEN),
-    "groq": Check(shapes.groq, "a fixed infix after twenty characters", _SEEN),
-    "anthropic": Check(shapes.anthropic, "length and zero byte at the end", _SEEN),
+    "discord_bot": Check(
+        shapes.discord_bot, "the bot's number in base64", "Discord developer reference", refutes=False
+    ),
+    "jfrog": Check(shapes.jfrog, "reftkn, version and expiry in base64", _SEEN, refutes=False),
+    "intercom": Check(shapes.intercom, "tok, id, version and kind in base64", _SEEN, refutes=False),
+    "slack_rotating": Check(shapes.slack_rotating, "numbers and digests in base64", _SEEN, refutes=False),
+    "openai": Check(shapes.openai, "`OpenAI` in base64 in the very middle", _SEEN, refutes=False),
+    "groq": Check(shapes.groq, "a fixed infix after twenty characters", _SEEN, refutes=False),
+    "anthropic": Check(shapes.anthropic, "length and zero byte at the end", _SEEN, refutes=False),
 }
 
 
@@ -120,8 +137,9 @@ def verdict(check: str, secret: bytes) -> Verdict:
         text = unescape(secret).decode("ascii")
     except UnicodeDecodeError:
         return "unchecked"
+    known = CHECKS[check]
     try:
-        holds = CHECKS[check].holds(text)
+        holds = known.holds(text)
     except NOT_OF_THE_FORMAT:
-        return "invalid"
-    return "unchecked" if holds is None else "valid" if holds else "invalid"
+        holds = False
+    return "valid" if holds else "invalid" if holds is False and known.refutes else "unchecked"
