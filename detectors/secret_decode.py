@@ -144,10 +144,10 @@ def pieces(
         elif kind in _PARTS:
             if kind is Kind.VALUE_PARTS:
                 view = value_parts(text, start, stop, to)
+                done[kind] = view.end if view else to
             else:
-                view = token_parts(text, start, stop, to, _inside(spared, to - 1) is not None)
+                view, done[kind] = token_parts(text, start, stop, to, _inside(spared, to - 1) is not None)
             if view:
-                done[kind] = view.end
                 yield view if budget.take(len(view.data)) else Unread(to, view.end)
         elif kind is Kind.LISTED:
             listed = _LIST.search(text, max(done[kind], to - _LIST_REACH), stop)

@@ -64,6 +64,14 @@ def patterns(rule: Patterned) -> tuple[str, ...]:
 _AROUND = re.compile(r"\(\?<?[!=][^()]*\)")  # pass one knows no look-around
 
 
+def reach(rule: Patterned, window: int) -> int:
+    """How far before the end pass one reports a match of the rule can begin: never more than its window."""
+    if rule.trigger or rule.keys:
+        return window
+    wide = max(_parser.parse(pattern).getwidth()[1] for pattern in patterns(rule))
+    return min(int(wide), window + NEAR if rule.near else window)
+
+
 class Numbered(NamedTuple):
     """One pattern of pass one and the number it is reported under."""
 

@@ -133,8 +133,8 @@ _AROUND = 96  # of the text before and behind the parts: a name, a sign, a bound
 _NARROW = 40  # no terminal wraps lines shorter than this
 
 
-def token_parts(text: bytes, start: int, stop: int, at: int, whole: bool) -> View | None:
-    """The parts of a token whose beginning pass one saw up to `at`, joined.
+def token_parts(text: bytes, start: int, stop: int, at: int, whole: bool) -> tuple[View | None, int]:
+    """The parts of a token whose beginning pass one saw up to `at`, joined, and up to where nothing is to be seen anew.
 
     `whole` says that the first part is a token by itself: then what follows in a list or on the next line is not its.
     """
@@ -142,14 +142,17 @@ def token_parts(text: bytes, start: int, stop: int, at: int, whole: bool) -> Vie
     end = first.end() if first else at
     seam = _TOKEN_SEAM.match(text, end, min(stop, end + 128))
     if seam is None:
-        return None
+        return None, end
     begin = max(start, at - 128)
     begin = at - (at - begin - len(text[begin:at].rstrip(_TOKEN_BYTES)))
     loose = bool(seam["list"] or seam["wrap"])
     if loose and (whole or (seam["wrap"] and not _wide(text, end))):
-        return None
+        return None, end
     view = _closed(text, start, stop, begin, end, _TOKEN_SEAM, _TOKEN_PART)
-    return None if view and loose and not _RANDOM.search(text, seam.end(), min(stop, view.end + 64)) else view
+    if view is None:
+        return None, end
+    random = not loose or _RANDOM.search(text, seam.end(), min(stop, view.end + 64))
+    return view if random else None, view.end
 
 
 def value_parts(text: bytes, start: int, stop: int, at: int) -> View | None:

@@ -82,6 +82,7 @@ class Scanner:
         self.rules = tuple(rules)
         self._key = key
         self._confirm: list[Confirm | None] = [None] * len(self.rules)  # made when first needed: most never are
+        self._reach = [rule.window for rule in self.rules]
         self._keyed = [bool(rule.keys) for rule in self.rules]
         self._named = [bool(rule.near) for rule in self.rules]
         hidden = list(triggers(first_pass.prefixes(self.rules)))
@@ -241,12 +242,13 @@ class Scanner:
                     found.append(_Range(max(start, to - UNSCANNED.window), stop, UNSCANNED, "possible"))
                     break
             rule = self.rules[number]
-            begin = max(start, to - rule.window, done.get(number, start))
+            confirmed = self._confirm[number]
+            if confirmed is None:
+                self._reach[number] = first_pass.reach(rule, rule.window)
+                confirmed = self._confirm[number] = confirm(rule)
+            begin = max(start, to - self._reach[number], done.get(number, start))
             if begin < to:
                 done[number] = to  # every start before `to` is judged now, with a whole window ahead of it
-                confirmed = self._confirm[number]
-                if confirmed is None:
-                    confirmed = self._confirm[number] = confirm(rule)
                 for one, end, tier in confirmed(data, begin, to, stop):
                     found.append(_Range(one, end, rule, tier))
                     done[number] = max(to, end)
