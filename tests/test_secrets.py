@@ -293,11 +293,11 @@ def test_key_headers_without_an_end() -> None:
 def test_too_dense_a_text_is_masked_unread() -> None:
     """Past the bound nothing stays raw: the rest becomes one placeholder."""
     secret = token("secret.github.pat")
-    text = "token=abc " * (MAX_CANDIDATES + 50) + secret
+    text = "password=$P " * (MAX_CANDIDATES + 50) + secret
     masked, found = SCANNER.mask(text, "x")
     assert secret not in masked
     assert found[-1].rule_id == UNSCANNED.id
-    assert len(masked) > len("token=abc ") * (MAX_CANDIDATES - 200)
+    assert len(masked) > len("password=$P ") * (MAX_CANDIDATES - 200)
 
 
 # --- verdicts
