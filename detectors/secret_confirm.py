@@ -247,45 +247,52 @@ def _nearby(rule: SecretRule) -> Confirm:
     `likely` where a word for a credential stands with the name and the value is given to it, `possible` where the
     value is assigned to the bare name or told after it, nothing where the two only stand near each other.
     """
-    names = re.compile("|".join(rule.near).encode("ascii"), re.IGNORECASE)
+    choice = "|".join(rule.near).encode("ascii")
+    name, ending = re.compile(choice, re.IGNORECASE), re.compile(rb"(?:%b)\Z" % choice, re.IGNORECASE)
     shape, least, tier = re.compile(rule.pattern.encode("ascii") + _WHOLE), rule.min_entropy, rule.tier
 
     def spans(data: bytes, begin: int, to: int, stop: int) -> Iterator[Found]:
-        begin = max(begin, to - rule.window - NEAR)
-        ends = [name.span() for name in names.finditer(data, begin, to) if _starts(data, name.start())]
-        for at, end in reversed(ends):
-            if end - at <= _BRIEF and _inside(data, at, end):
+        named = ending.search(data, max(0, to - NEAR), to)  # the longest that ends here
+        if named is None or not _starts(data, named.start()) or not name.match(data, named.start(), stop):
+            return
+        at, end = named.span()
+        if end - at <= _BRIEF and _inside(data, at, end):
+            return
+        ahead = min(stop, end + NEAR + rule.window)
+        for one in shape.finditer(data, end, ahead):
+            found = one
+            if found.end() == ahead < stop:  # the window cut it, not the pattern
+                found = shape.match(data, found.start(), stop) or found
+            first, last = found.span(1)
+            if first - end > NEAR:
+                return
+            gap = data[end:first]
+            if (
+                _joined(data, first, last, stop)
+                or hollow(found[1])
+                or entropy(found[1]) < least
+                or wordy(found[1])
+                or gap.count(b"\n") > 2
+                or _OTHER.search(gap)
+                or PLACEHOLDER.match(data, max(0, first - 7), last + 64)
+            ):
                 continue
-            ahead = min(stop, end + NEAR + rule.window)
-            for one in shape.finditer(data, end, ahead):
-                found = one
-                if found.end() == ahead < stop:  # the window cut it, not the pattern
-                    found = shape.match(data, found.start(), stop) or found
-                first, last = found.span(1)
-                if first - end > NEAR:
-                    break
-                gap = data[end:first]
-                if _joined(data, first, last, stop) or hollow(found[1]) or entropy(found[1]) < least:
-                    continue
-                if wordy(found[1]):
-                    continue
-                if gap.count(b"\n") > 2 or _OTHER.search(gap):
-                    continue
-                if PLACEHOLDER.match(data, max(0, first - 7), last + 64):
-                    continue
-                if not _GIVES.search(gap):
-                    if _TELLS.fullmatch(gap) and _MIXED.search(found[1]):
-                        yield Found(first, last, "possible")
-                        return
-                    continue
-                if _SPEAKS.search(data[max(0, at - 24) : at] + b" " + gap) or _NAMES_KEY.search(data, at, end):
-                    yield Found(first, last, tier)
-                    return
-                if _ASSIGNS.fullmatch(gap):
-                    yield Found(first, last, "possible")
-                    return
+            given = _given_to(data, at, end, first, found[1])
+            if given:
+                yield Found(first, last, tier if given == "likely" else "possible")
+                return
 
     return spans
+
+
+def _given_to(data: bytes, at: int, end: int, first: int, value: bytes) -> Tier | None:
+    """How sure it is that the value is the named issuer's: by the words and signs around name and value."""
+    gap = data[end:first]
+    if not _GIVES.search(gap):
+        return "possible" if _TELLS.fullmatch(gap) and _MIXED.search(value) else None
+    if _SPEAKS.search(data[max(0, at - 24) : at] + b" " + gap) or _NAMES_KEY.search(data, at, end):
+        return "likely"
+    return "possible" if _ASSIGNS.fullmatch(gap) else None
 
 
 def _starts(data: bytes, at: int) -> bool:
