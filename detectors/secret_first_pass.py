@@ -134,6 +134,9 @@ def refused(rule: Patterned) -> str:
 
 
 _TOKEN_PREFIX = re.compile(r"(?=.*[A-Za-z])(?![a-z]*$)[A-Za-z0-9_.~-]+")  # a mere word begins too much
+_COMMON = frozenset(
+    {"test_", "auto_", "prod_", "standard_", "live_", "res_", "re_", "up_", "at_", "production_", "db2"}
+)
 _LEAST_PREFIX, _MOST_PREFIXES = 3, 16  # characters of one; of one pattern
 
 
@@ -143,7 +146,9 @@ def prefixes(rules: Iterable[Patterned]) -> list[str]:
     for rule in rules:
         if not (rule.keys or rule.near):
             found |= _literals(_parser.parse(rule.pattern))[0]
-    return sorted(one for one in found if len(one) >= _LEAST_PREFIX and _TOKEN_PREFIX.fullmatch(one))
+    return sorted(
+        one for one in found if len(one) >= _LEAST_PREFIX and _TOKEN_PREFIX.fullmatch(one) and one not in _COMMON
+    )
 
 
 def _literals(parsed: Iterable[tuple[Any, Any]]) -> tuple[set[str], bool]:

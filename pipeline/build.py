@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import detectors
 from detectors import rule
+from detectors.compiled_cache import CompiledCache
 from detectors.engine import AnyDetector, Engine
 from detectors.secrets import Scanner
 from pipeline.ingest import Ingest
@@ -27,7 +28,8 @@ def secret_rules(settings: Settings) -> rule.RuleSet:
 
 
 def scanner(settings: Settings, ruleset: rule.RuleSet) -> Scanner:
-    return Scanner(ruleset.secrets, settings.deployment_key())
+    key = settings.deployment_key()
+    return Scanner(ruleset.secrets, key, CompiledCache(settings.data_dir / "cache", key))
 
 
 def ingest(settings: Settings, ruleset: rule.RuleSet) -> Ingest:

@@ -87,6 +87,35 @@ def test_every_rule(rule: SecretRule) -> None:
         in_proportion(scanner, unit)
 
 
+HOSTILE = {
+    "prefix": "ghp_",
+    "jwt": "eyJeyJ.eyJaaaaaaaaaaa",
+    "jwt-long": "eyJ" * 300 + ".eyJaaaaaaaaaaa",
+    "begin": "-----BEGIN PRIVATE KEY-----\n",
+    "begin-body": '-----BEGIN PRIVATE KEY-----\nAAAAAAAAAAAAAAAAAAAA"',
+    "putty": "PuTTY-User-Key-File-2: ",
+    "password": 'password="',
+    "password-run": "password=",
+    "escapes": '\\\\\\\\\\\\\\\\"password\\\\\\\\\\"',
+    "url": "postgres://a:bcd",
+    "url-at": "a://b:cdefg@",
+    "curl": "curl -u a:",
+    "dsn": "server=a;password=",
+    "bearer": "bearer aaaaaaaaaaaaaaaaaaaa",
+    "openai": "sk-T3BlbkFJaaaaaaaaaaaaaaaaaaaaaaaa",
+    "cask": "A" * 70 + "JQQJ9",
+    "placeholder": "MASKED~a~1~0123456789abcdef~",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_every_unit(scanner: Counted, name: str) -> None:
+    """Beginnings that never end, with all rules."""
+    small, large = (scanner.work(HOSTILE[name] * (size // len(HOSTILE[name]))) for size in (SMALL, LARGE))
+    for before, after, slack in zip(small, large, (64, SPARE, 64, 64 * 1024), strict=True):
+        assert after <= 4.4 * before + slack
+
+
 def nested(text: str, depth: int) -> str:
     for _ in range(depth):
         text = json.dumps({"k": text})
