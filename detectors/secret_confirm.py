@@ -203,12 +203,13 @@ def _proven(check: str, found: Confirm) -> Confirm:
 
 _SPEAKS = re.compile(
     rb"(?i)key|token|secret|pass|pwd|auth|cred|bearer|api|pat(?![a-z])|licen[cs]e|webhook|(?<![a-z])sid|dsn|signature"
+    rb"|(?:client|init|configure|sdk)\("
 )
 _NAMES_KEY = re.compile(
     rb"(?:[_. -](?i:api|key|token|secret|auth|pass)|Key|Token|Secret|Api)[A-Za-z]{0,8}\Z"
 )  # heap_api
 _GIVES = re.compile(
-    rb"(?:[=:>,(\[|]|(?i:bearer|basic|token|key)[ \t]|[\"'`]|%3[ad]|u00(?:22|27|3[ad])"
+    rb"(?:[=:>,(\[|]|(?i:bearer|basic|token|key|is|was)[ \t]|[\"'`]|%3[ad]|u00(?:22|27|3[ad])"
     rb"|&quot;|&\#3[49];|%2[027])[ \t\r\n\"'`\\<]{0,24}\Z",
     re.IGNORECASE,
 )
