@@ -16,11 +16,22 @@ from typing import Any, NamedTuple, Protocol
 
 import hyperscan
 
-from detectors.compiled_cache import CompiledCache
 from detectors.errors import RuleError
 from detectors.secret_values import triggers
 
 NEAR = 48  # bytes between an issuer's name and its token
+
+
+class Cache(Protocol):
+    """Where compiled databases outlive the process, by a digest of what was compiled."""
+
+    def load(self, content: bytes) -> hyperscan.Database | None:
+        """The database, if it is there and can be trusted."""
+        ...
+
+    def save(self, content: bytes, database: hyperscan.Database) -> None:
+        """Keep the database; that it cannot be kept is no error."""
+        ...
 
 
 class Patterned(Protocol):
@@ -80,7 +91,7 @@ class Numbered(NamedTuple):
 
 
 def compiled(
-    rules: Sequence[Patterned], more: Sequence[Numbered] = (), cache: CompiledCache | None = None
+    rules: Sequence[Patterned], more: Sequence[Numbered] = (), cache: Cache | None = None
 ) -> hyperscan.Database:
     """One database for the rules, a pattern's number being its rule's place; RuleError names a rule it refuses."""
     numbered = *(Numbered(number, pattern) for number, rule in enumerate(rules) for pattern in patterns(rule)), *more
@@ -98,7 +109,7 @@ _MOST_KEPT = 16
 _LOCK = threading.Lock()
 
 
-def _database(numbered: tuple[Numbered, ...], cache: CompiledCache | None = None) -> hyperscan.Database:
+def _database(numbered: tuple[Numbered, ...], cache: Cache | None = None) -> hyperscan.Database:
     """Compiled once per content in a process, and once per machine where there is a folder to keep it in."""
     name = hashlib.sha256(repr([tuple(one) for one in numbered]).encode()).digest()
     with _LOCK:

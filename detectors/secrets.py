@@ -18,7 +18,6 @@ from typing import NamedTuple
 import hyperscan
 
 from detectors import secret_first_pass as first_pass
-from detectors.compiled_cache import CompiledCache
 from detectors.model import SecretMatch, Tier, Verdict
 from detectors.secret_checks import unescape, verdict
 from detectors.secret_confirm import PLACEHOLDER, Confirm, confirm, gives
@@ -78,7 +77,7 @@ class _Range(NamedTuple):
 class Scanner:
     """Finds and masks secrets. Immutable after construction and safe to share between threads."""
 
-    def __init__(self, rules: Sequence[SecretRule], key: bytes, cache: CompiledCache | None = None) -> None:
+    def __init__(self, rules: Sequence[SecretRule], key: bytes, cache: first_pass.Cache | None = None) -> None:
         self.rules = tuple(rules)
         self._key = key
         self._confirm: list[Confirm | None] = [None] * len(self.rules)  # made when first needed: most never are

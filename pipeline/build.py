@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import detectors
 from detectors import rule
-from detectors.compiled_cache import CompiledCache
 from detectors.engine import AnyDetector, Engine
 from detectors.secrets import Scanner
+from pipeline.compiled_cache import CompiledCache
 from pipeline.ingest import Ingest
 from pipeline.settings import Settings
 from pipeline.sinks.clickhouse import ClickHouseSink

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 import detectors
-from detectors.compiled_cache import CompiledCache
 from detectors.secret_decode import FACTOR, SPARE
 from detectors.secret_rules import fill, read_secrets
 from detectors.secrets import UNSCANNED, Scanner
+from pipeline.compiled_cache import CompiledCache
 
 FOLDER = Path(detectors.__file__).parent / "rules" / "secrets"
 RULES = read_secrets([FOLDER / name for name in ("github.yml", "generic.yml", "aws.yml", "databases.yml")])
