@@ -68,10 +68,12 @@ def patterns(rule: Patterned) -> tuple[str, ...]:
         return (rule.trigger,)
     if rule.near:
         # The name alone: thousands of names with what follows each take a minute to compile, and names are rare.
-        return tuple(f"(?i){_AROUND.sub('', name)}" for name in rule.near)
+        names = (_AFTER_NO.sub(r"(?:^|[^\1])", name) for name in rule.near)
+        return tuple(f"(?i){_AROUND.sub('', name)}" for name in names)
     return triggers(rule.keys) if rule.keys else (_cut(rule.pattern),)
 
 
+_AFTER_NO = re.compile(r"^\(\?<!\[([a-z0-9_.-]+)\]\)")  # at the beginning it can be said without look-behind
 _AROUND = re.compile(r"\(\?<?[!=][^()]*\)")  # pass one knows no look-around
 
 

@@ -64,7 +64,7 @@ def in_proportion(scanner: Counted, unit: str) -> None:
     size = len(unit.encode("utf-8", "surrogatepass")) * (LARGE // len(unit))
     assert scanned <= (FACTOR + 1) * size + SPARE
     assert calls <= max(MAX_CANDIDATES, scanned // 64) + scanned // 64
-    assert read <= 4096 * calls
+    assert read <= (1024 + 2 * max(rule.window for rule in scanner.rules)) * calls
 
 
 def hostile(rule: SecretRule) -> Iterator[str]:
