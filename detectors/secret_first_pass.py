@@ -69,11 +69,12 @@ def patterns(rule: Patterned) -> tuple[str, ...]:
     if rule.near:
         # The name alone: thousands of names with what follows each take a minute to compile, and names are rare.
         names = (_AFTER_NO.sub(r"(?:^|[^\1])", name) for name in rule.near)
-        return tuple(f"(?i){_AROUND.sub('', name)}" for name in names)
+        return tuple(f"(?i){_MAY_END.sub('', _AROUND.sub('', name))}" for name in names)
     return triggers(rule.keys) if rule.keys else (_cut(rule.pattern),)
 
 
 _AFTER_NO = re.compile(r"^\(\?<!\[([a-z0-9_.-]+)\]\)")  # at the beginning it can be said without look-behind
+_MAY_END = re.compile(r"(?:\[[^]]*\]\??)?\(\?:[^()]*\)\?$")  # a name ends before what may follow it, too
 _AROUND = re.compile(r"\(\?<?[!=][^()]*\)")  # pass one knows no look-around
 
 
