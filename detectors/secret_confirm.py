@@ -86,13 +86,14 @@ def _values(rule: SecretRule) -> Confirm:
 
     The key of an issuer's rule ends the name; names anyone uses (`possible`) may go on: `TOKEN_PROD`, `password2`.
     """
-    names = re.compile("|".join(rule.keys).encode("ascii"), re.IGNORECASE)
+    names = re.compile("|".join(rule.keys).encode("ascii"))  # in lower case: ignoring case is three times slower
     shape, least, rare = re.compile(rule.pattern.encode("ascii")), rule.min_entropy, rule.rarity
     chosen, tier, loose = rule.chosen, rule.tier, rule.tier == "possible"
 
     def spans(data: bytes, begin: int, to: int, stop: int) -> Iterator[Found]:
-        for name in names.finditer(data, max(begin - 24, to - _WINDOW, 0), to):
-            given = _given(data, name.start(), name.end(), stop, loose)
+        since = max(begin - 24, to - _WINDOW, 0)
+        for name in names.finditer(data[since:to].lower()):
+            given = _given(data, since + name.start(), since + name.end(), stop, loose)
             if given is None:
                 continue
             first, last, quoted, shell = given
