@@ -16,6 +16,7 @@ from detectors.secret_checks import verdict
 from detectors.secret_first_pass import NEAR
 from detectors.secret_lookalikes import entropy, hollow, reference, token_shaped, wordy
 from detectors.secret_names import holds_secret
+from detectors.secret_requests import carried
 from detectors.secret_rules import SecretRule
 from detectors.secret_values import GIVEN, element_at, value_at
 
@@ -240,7 +241,10 @@ _MAY_GIVE = re.compile(  # a sign of giving, and then what looks like a token
 
 def gives(data: bytes, name: int, stop: int) -> bool:
     """Whether anything like a token follows a name that ends at `name`: cheap, asked once for all its rules."""
-    return _MAY_GIVE.match(data, name, min(stop, name + NEAR + 32)) is not None
+    return (
+        _MAY_GIVE.match(data, name, min(stop, name + NEAR + 32)) is not None
+        or next(carried(data, name, stop), None) is not None
+    )
 
 
 def _nearby(rule: SecretRule) -> Confirm:
@@ -267,14 +271,14 @@ def _nearby(rule: SecretRule) -> Confirm:
                 found = shape.match(data, found.start(), stop) or found
             first, last = found.span(1)
             if first - end > NEAR:
-                return
+                break
             gap = data[end:first]
             if (
                 _joined(data, first, last, stop)
                 or hollow(found[1])
                 or entropy(found[1]) < least
                 or wordy(found[1])
-                or gap.count(b"\n") > 2
+                or gap.count(b"\n") > _LINES
                 or _OTHER.search(gap)
                 or PLACEHOLDER.match(data, max(0, first - 7), last + 64)
             ):
@@ -283,8 +287,21 @@ def _nearby(rule: SecretRule) -> Confirm:
             if given:
                 yield Found(first, last, tier if given == "likely" else "possible")
                 return
+        for first, last in carried(data, at, stop):
+            fits = shape.fullmatch(data, first, last)
+            if fits and not (
+                hollow(fits[1]) or entropy(fits[1]) < least or wordy(fits[1]) or PLACEHOLDER.search(data, first, last)
+            ):
+                yield Found(*fits.span(1), tier)
+                return
 
     return spans
+
+
+_LINES = 4  # line ends between a name and its token
+_MADE = re.compile(  # new Heap("<token>"), require("heap")("<token>")
+    rb"\([ \t]{0,4}\\{0,40}[\"'`]|\\{0,40}[\"'`]\)\(\\{0,40}[\"'`]"
+)
 
 
 def _given_to(data: bytes, at: int, end: int, first: int, value: bytes) -> Tier | None:
@@ -292,6 +309,8 @@ def _given_to(data: bytes, at: int, end: int, first: int, value: bytes) -> Tier 
     gap = data[end:first]
     if not _GIVES.search(gap):
         return "possible" if _TELLS.fullmatch(gap) and _MIXED.search(value) else None
+    if _MADE.fullmatch(gap) and (gap[:1] != b"(" or data[max(0, at - 4) : at] == b"new "):
+        return "likely"
     if _SPEAKS.search(data[max(0, at - 24) : at] + b" " + gap) or _NAMES_KEY.search(data, at, end):
         return "likely"
     return "possible" if _ASSIGNS.fullmatch(gap) else None

@@ -19,7 +19,7 @@ import hyperscan
 from detectors.errors import RuleError
 from detectors.secret_values import triggers
 
-NEAR = 48  # bytes between an issuer's name and its token
+NEAR = 64  # bytes between an issuer's name and its token
 
 
 class Cache(Protocol):
