@@ -82,7 +82,6 @@ class Scanner:
         self._key = key
         self._confirm: list[Confirm | None] = [None] * len(self.rules)  # made when first needed: most never are
         self._reach = [rule.window for rule in self.rules]
-        self._keyed = [bool(rule.keys) for rule in self.rules]
         self._named = [bool(rule.near) for rule in self.rules]
         hidden = list(triggers(first_pass.prefixes(self.rules)))
         self._kinds = [kind for kind, _ in hidden]
@@ -107,7 +106,7 @@ class Scanner:
 
     def mask_many(self, texts: Sequence[str]) -> dict[int, list[Hit]]:
         """Hits of those texts that have any, by index: one first pass for all of them."""
-        joined = "\0".join(texts)
+        joined = "\n".join(texts)  # each text begins a line, as it would alone
         data = joined.encode("utf-8", "surrogatepass")
         candidates = self._candidates(data)
         if not candidates:
@@ -177,7 +176,7 @@ class Scanner:
         asked, given = -1, False  # where an issuer is named, and whether it is given anything there
         for one in candidates:
             number = one & 0xFFFF
-            if number < len(self._keyed):
+            if number < len(self._named):
                 if self._named[number]:
                     if one >> 16 != asked:
                         asked = one >> 16
@@ -185,10 +184,8 @@ class Scanner:
                     if not given:
                         continue
                 plain.append(one)
-                if self._keyed[number]:
-                    hidden.append((Kind.VALUE_PARTS, one >> 16))
             else:
-                hidden.append((self._kinds[number - len(self._keyed)], one >> 16))
+                hidden.append((self._kinds[number - len(self._named)], one >> 16))
         found = self._resolve(data, start, stop, plain)
         if hidden and depth < DEPTH:
             found += self._hidden(data, start, stop, hidden, found, budget or Budget(stop - start), depth)
@@ -229,7 +226,7 @@ class Scanner:
 
     def _resolve(self, data: bytes, start: int, stop: int, candidates: Sequence[int]) -> list[_Range]:
         """Pass two over one text as it stands."""
-        left = max(MAX_CANDIDATES, (stop - start) // 64)
+        left = max(MAX_CANDIDATES, (stop - start) // 32)
         found: list[_Range] = []
         done: dict[int, int] = {}
         last = -1

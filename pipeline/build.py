@@ -29,7 +29,7 @@ def secret_rules(settings: Settings) -> rule.RuleSet:
 
 def scanner(settings: Settings, ruleset: rule.RuleSet) -> Scanner:
     key = settings.deployment_key()
-    return Scanner(ruleset.secrets, key, CompiledCache(settings.data_dir / "cache", key))
+    return Scanner(ruleset.secrets, key, CompiledCache(settings.cache_dir))
 
 
 def ingest(settings: Settings, ruleset: rule.RuleSet) -> Ingest:

@@ -1,14 +1,13 @@
 """Compiled pattern databases kept in a folder, so that a process with the same rules starts without compiling.
 
-A database is code for an engine that does not check it, so a file counts only with this deployment's keyed digest
-over its name and content; whatever is wrong with a file or the folder, the patterns are compiled again.
+A database is code for an engine that does not check it, so a file counts only when nobody but this user could write
+it and its digest fits; whatever is wrong with a file or the folder, the patterns are compiled again.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import hmac
 import os
 import tempfile
 from functools import lru_cache
@@ -29,20 +28,22 @@ def _engine() -> bytes:
 
 
 class CompiledCache:
-    """A folder of compiled databases under one key."""
+    """A folder of compiled databases, this user's alone."""
 
-    def __init__(self, folder: Path, key: bytes) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._key = hmac.digest(key, b"compiled pattern database", "sha256")
 
     def load(self, content: bytes) -> hyperscan.Database | None:
         """The database of those patterns, if a trustworthy file holds it."""
+        file = self._file(content)
         try:
-            stored = self._file(content).read_bytes()
+            if not _ours(self._folder) or not _ours(file):
+                return None
+            stored = file.read_bytes()
         except OSError:
             return None
         digest, blob = stored[:_DIGEST], stored[_DIGEST:]
-        if not hmac.compare_digest(digest, self._digest(content, blob)):
+        if digest != self._digest(content, blob):
             return None
         try:
             database = hyperscan.loadb(blob, hyperscan.HS_MODE_BLOCK)
@@ -72,4 +73,10 @@ class CompiledCache:
         return self._folder / f"{hashlib.sha256(content + _engine()).hexdigest()[:32]}.hsdb"
 
     def _digest(self, content: bytes, blob: bytes) -> bytes:
-        return hmac.digest(self._key, content + _engine() + blob, "sha256")
+        return hashlib.sha256(content + _engine() + blob).digest()
+
+
+def _ours(path: Path) -> bool:
+    """Whether nobody but this user could have written it."""
+    stat = path.stat()
+    return stat.st_uid == os.getuid() and not stat.st_mode & 0o022

@@ -146,6 +146,10 @@ class Settings(BaseSettings):
         default_factory=lambda: platformdirs.user_state_path("spanwatch"),
         description="key, log and embedded store; readable for its owner only",
     )
+    cache_dir: Path = Field(
+        default_factory=lambda: platformdirs.user_cache_path("spanwatch"),
+        description="compiled rules; may be lost at any time",
+    )
     key: SecretStr | None = Field(None, description="fingerprints and checkpoints; default: a file in data_dir")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")
     log_format: Literal["console", "json"] = Field("console", description="console is for people, json for a shipper")

@@ -251,7 +251,8 @@ def test_scan_gives_the_bytes_of_the_secret_itself(tmp_path: Path, scanner: Scan
     assert [m["length"] for m in found] == [40, 40]
     assert {m["verdict"] for m in found} == {"valid"}
     assert found[0]["fingerprint"] == scanner.fingerprint(token(4))
-    assert set(found[0]) == {"file", "line", "start", "end", "rule_id", "length", "fingerprint", "verdict"}
+    keys = {"file", "line", "start", "end", "rule_id", "length", "fingerprint", "verdict", "tier", "layers"}
+    assert set(found[0]) == keys
 
 
 def test_scan_finds_secrets_wherever_a_chunk_ends(

@@ -65,6 +65,9 @@ SAID = {  # where a rule needs more than the token
     "phrase-24": 'recovery phrase: "{}"',
     "tunnel": "cloudflared tunnel run --token {}",
     "canva": "CANVA_CLIENT_SECRET={}",
+    "bitcoin": "wallet key: {}",
+    "bitcoin-compressed": "wallet key: {}",
+    "ripple": "XRP_SEED={}",
 }
 NO_RULE = {"macaroon"}  # nothing but an issuer's mark tells it from other base64
 

@@ -203,8 +203,8 @@ def test_bytes_and_many_texts() -> None:
 
 
 def test_cache_is_used_and_not_trusted(tmp_path: Path) -> None:
-    """A kept database finds the same; a changed file or another key's is compiled anew and replaced."""
-    cache = CompiledCache(tmp_path, b"key")
+    """A kept database finds the same; a changed file or one anybody may write is compiled anew and replaced."""
+    cache = CompiledCache(tmp_path)
     content = b"content of this test"
     database = SCANNER._database
     assert database is not None
@@ -217,7 +217,9 @@ def test_cache_is_used_and_not_trusted(tmp_path: Path) -> None:
     found: list[int] = []
     kept.scan(TOKEN.encode(), match_event_handler=lambda number, *_: found.append(number), scratch=kept.scratch)
     assert found
-    assert CompiledCache(tmp_path, b"other key").load(content) is None
+    file.chmod(0o666)
+    assert cache.load(content) is None, "somebody else could have written it"
+    file.chmod(0o600)
     stored = file.read_bytes()
     file.write_bytes(stored[:-1] + bytes((stored[-1] ^ 1,)))
     assert cache.load(content) is None
@@ -228,5 +230,5 @@ def test_cache_is_used_and_not_trusted(tmp_path: Path) -> None:
 def test_cache_folder_that_cannot_be_written(tmp_path: Path) -> None:
     """No folder, no file, no error: the scanner works as without one."""
     (tmp_path / "file").write_text("")
-    scanner = Scanner(RULES[:3], b"k", CompiledCache(tmp_path / "file" / "cache", b"k"))
+    scanner = Scanner(RULES[:3], b"k", CompiledCache(tmp_path / "file" / "cache"))
     assert scanner.find(TOKEN)

@@ -141,7 +141,7 @@ def password_in_the_log(mint: Mint, dice: random.Random) -> Story:
             step("Set up job", "Runner version 2.331.0"),
             step("Migrate", f"+ alembic upgrade head\nConnecting to {address}\nRunning upgrade 41 -> 42"),
         ),
-        expect=("secret.url.password",),
+        expect=("secret.connection.postgres",),
         secrets=mint.take(),
     )
 
