@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from enum import IntEnum
 from typing import NamedTuple
 
-from detectors.secret_views import Edit, Piece, Place, View, escapes, token_parts, value_parts
+from detectors.secret_views import Edit, Piece, Place, Seams, View, escapes, list_seams, seams, token_parts
 
 DEPTH = 3  # decodings one inside the other
 FACTOR, SPARE = 4, 1 << 16  # bytes decoded for one text: so many times its own, and so many more
@@ -29,7 +29,8 @@ class Kind(IntEnum):
     LISTED = 2
     ESCAPED = 3
     TOKEN_PARTS = 4
-    VALUE_PARTS = 5
+    SEAM = 5
+    LIST_SEAMS = 6
 
 
 class Unread(NamedTuple):
@@ -80,8 +81,27 @@ def triggers(prefixes: Sequence[str]) -> Iterator[tuple[Kind, str]]:
     yield Kind.ESCAPED, r"(?:\\{1,16}[01][0-7]{2}){3}"
     yield Kind.ESCAPED, r"[A-Za-z0-9:]\\{1,24}/"
     yield Kind.ESCAPED, r"(?:^|[^\x00])\x00?(?:[\x01-\x7f]\x00){5}|(?:[\x20-\x7e]\\{1,24}(?:u0000|x00)){3}"
+    for pattern in (_SEAMS, *_CONTINUED):
+        yield Kind.SEAM, pattern
+    yield Kind.LIST_SEAMS, rf"[\])](?:\.join\((?:{_EMPTY})?\)| -join {_EMPTY})"
+    opened = rf"(?:{_EMPTY},\s?|[\[(]|new |array|\[\]s|\\{{0,24}}[\"'`]\w)"
+    yield Kind.LIST_SEAMS, rf"(?i)(?:join|implode|concat|paste0|strcat)\({opened}"
     for prefix in prefixes:
         yield Kind.TOKEN_PARTS, rf"(?:^|[^A-Za-z0-9]|\\[nrt]|u000[ad]){re.escape(prefix)}[A-Za-z0-9_-]{{2}}"
+
+
+_GAP = r"[ \t\r\nnrt\\]{0,48}"  # blanks, or what writes them
+_NAME, _SPACES = r"[\w.$\[\]>-]{1,64}", r"[ \t]{0,8}"
+_SEAMS = (
+    rf"[^\s\"'`,;][\"'`](?:;?{_GAP}(?:{_NAME}{_SPACES}(?:[+.]=|={_SPACES}{_NAME}{_SPACES}[+.])"
+    rf"|\+|\.\.?|&|\|\||<>|~|\.concat\(){_GAP}[fFbBrRuUL@$]{{0,2}}\\{{0,24}}[\"'`]"
+    r"|(?:[ \t]|\r?\n|\\{1,24}n)[ \t\r\nnrt\\]{0,48}[fFbBrRuUL]{0,2}[\"'`])[^\s\"'`,\\]"
+)
+_CONTINUED = (
+    r"[^\s\\\"'`,;]\\\r?\n[ \t]{0,16}[^\s\"'`\\,]",
+    *(rf"[^\s\\\"'`,;]\\{{{count}}}n[ \t]{{0,16}}[^\s\"'`\\,]" for count in (3, 6, 12)),
+)
+_EMPTY = r"(?:\\{0,24}[\"'`]\\{0,24}[\"'`])"
 
 
 class _Run:
@@ -131,6 +151,7 @@ def pieces(
     """Everything hidden in the text where pass one saw something; `spared` are secrets found as they stand."""
     done = dict.fromkeys(Kind, start)
     window: list[int] = []
+    parts: Seams | None = None
     for kind, to in seen:
         if kind is Kind.ESCAPED:
             if window and to - _REACH <= window[1]:
@@ -141,14 +162,19 @@ def pieces(
             window = [to - _REACH, to + _REACH]
         elif to <= done[kind]:
             continue
-        elif kind in _PARTS:
-            if kind is Kind.VALUE_PARTS:
-                view = value_parts(text, start, stop, to)
-                done[kind] = view.end if view else to
-            else:
-                view, done[kind] = token_parts(text, start, stop, to, _inside(spared, to - 1) is not None)
+        elif kind is Kind.TOKEN_PARTS:
+            view, done[kind] = token_parts(text, start, stop, to, _inside(spared, to - 1) is not None)
             if view:
                 yield view if budget.take(len(view.data)) else Unread(to, view.end)
+        elif kind in _SEAMED:
+            more = (seams if kind is Kind.SEAM else list_seams)(text, start, stop, to)
+            done[kind] = more.edits[-1].end if more else to
+            if more and parts and more.start <= parts.stop:
+                parts = parts.merged(more)
+            elif more:
+                if parts:
+                    yield _closed(text, start, stop, parts, budget)
+                parts = more
         elif kind is Kind.LISTED:
             listed = _LIST.search(text, max(done[kind], to - _LIST_REACH), stop)
             if listed:
@@ -171,9 +197,11 @@ def pieces(
                 yield found
     if window:
         yield _unescaped(text, start, stop, window, budget)
+    if parts:
+        yield _closed(text, start, stop, parts, budget)
 
 
-_PARTS = (Kind.TOKEN_PARTS, Kind.VALUE_PARTS)
+_SEAMED = (Kind.SEAM, Kind.LIST_SEAMS)
 _REACH = 4096  # of the text around escapes: longer than what names a secret and most secrets
 _LIST_REACH = 128
 _ITEM = re.compile(rb"(?:0[xX])?([0-9a-fA-F]{2})(?:[:,; ]|\\{1,24}[nrt]|\s){0,8}")
@@ -191,6 +219,11 @@ def _unescaped(text: bytes, start: int, stop: int, window: list[int], budget: Bu
     if not budget.take(high - low):
         return Unread(low, high)
     return View(text, low, high, escapes(text, low, high), cut=(low > start, high < stop), needed=False)
+
+
+def _closed(text: bytes, start: int, stop: int, parts: Seams, budget: Budget) -> View | Unread:
+    taken = budget.take(parts.stop - parts.start)
+    return parts.view(text, start, stop) if taken else Unread(parts.start, parts.stop)
 
 
 _CONTROLS = bytes([*range(9), 11, 12, *range(14, 27), *range(28, 32), 127])
@@ -212,6 +245,7 @@ def _is_text(head: bytes) -> bool:
 _LINE = {Kind.BASE64: re.compile(rb"([A-Za-z0-9+/_-]+)(={0,2})"), Kind.HEX: re.compile(rb"([0-9a-fA-F]+)()")}
 _WRAP = re.compile(rb"(?:\r?\n|(?:\\{1,24}r)?\\{1,24}n)[ \t]{0,32}")
 _WORDS = (b" ", b",", b".", b":", b";", b"(", b"_")
+_CODED = re.compile(rb"[0-9+/]|[a-z][A-Z]|[A-Z]{2}[a-z]")  # no word of prose
 _LEAST_LINE = 32  # characters in a line of a wrapped run
 _TO_URL_SAFE = bytes.maketrans(b"-_", b"+/")
 
@@ -266,9 +300,16 @@ def _run(text: bytes, begin: int, stop: int, kind: Kind) -> list[tuple[int, int]
         width = size
         gap = _WRAP.match(text, line.end(), stop)
         line = _LINE[kind].match(text, gap.end(), stop) if gap else None
-        if line is not None and (line.end(1) - line.start() > width or text[line.end() : line.end() + 1] in _WORDS):
-            break  # a line of prose
+        if line is not None and (line.end(1) - line.start() > width or _prose(text, line)):
+            break
     return lines
+
+
+def _prose(text: bytes, line: re.Match[bytes]) -> bool:
+    """Whether a line under a run is prose: its first word goes on with another, and is no encoded text by its look."""
+    if text[line.end() : line.end() + 1] not in _WORDS:
+        return False
+    return not line[2] and (len(line[1]) % 4 != 0 or not _CODED.search(line[1]))
 
 
 def _bytes(run: bytes, kind: Kind) -> bytes:

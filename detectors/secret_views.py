@@ -111,22 +111,29 @@ def escapes(text: bytes, start: int, stop: int) -> Iterator[Edit]:
 
 
 TOKEN = rb"A-Za-z0-9_.+/=~-"
-_BLANK = rb"(?:[ \t\r\n]|(?<!\\)\\{1,24}[nrt])"
+_BLANK = rb"(?:[ \t\r\n]|\\(?=\r?\n)|\\{1,24}[nrt])"
+_BLANKS = rb"(?:%b{0,48})" % _BLANK
 _QUOTE = rb"(?:(?<!\\)\\{0,24}[\"'`])"
+_OPENS = rb"(?:[fFbBrRuUL@$]{0,2}\\{0,24}[\"'`])"
 _CONTINUED = rb"(?:(?<!\\)(?:\\\r?\n|(?:\\{3}|\\{6}|\\{12})n)[ \t]{0,16})"
-_JOINED = _QUOTE + _BLANK + rb"{0,24}(?:[+.&]|\\)?" + _BLANK + rb"{0,24}" + _QUOTE
-_LISTED = _QUOTE + _BLANK + rb"{0,24}," + _BLANK + rb"{0,24}" + _QUOTE
+_ADDED = _QUOTE + _BLANKS + rb"(?:\+|\.\.?|&|\|\||<>|~|\.concat\()" + _BLANKS + _OPENS
+_APPENDED = (
+    _QUOTE + rb";?" + _BLANKS + rb"[\w.$\[\]>-]{1,64}[ \t]{0,8}(?:\+=|\.=|=[ \t]{0,8}[\w.$>-]{1,64}[ \t]{0,8}[+.])"
+    rb"[ \t]{0,8}" + _OPENS
+)
+_BESIDE = (  # as deep in escapes, and the second is no key of JSON
+    rb"(?P<beside>(?<!\\)\\{0,24}[\"'`])%b{1,48}[fFbBrRuUL]{0,2}(?P=beside)(?![^\s\"'`\\]{1,64}(?P=beside)[ \t]?:)"
+    % _BLANK
+)
+_LISTED = rb"(?P<quote>(?<!\\)\\{0,24}[\"'`])" + _BLANKS + rb"," + _BLANKS + rb"(?P=quote)"
 _WRAPPED = rb"(?:(?:\r?\n|(?<!\\)(?:\\{1,24}r)?\\{1,24}n)[ \t]{0,8})"
-_TOKEN_SEAM = re.compile(
-    rb"(?:%b|%b|(?P<list>%b)|(?P<wrap>%b))(?=[%b])" % (_CONTINUED, _JOINED, _LISTED, _WRAPPED, TOKEN)
-)
-_VALUE_SEAM = re.compile(rb"(?:%b|%b)" % (_CONTINUED, _JOINED))
+_BARE = rb"[^\s\"'`\\,\x00]"
+_LOOSE_SEAM = re.compile(rb"(?:%b|%b)(?=[%b])" % (rb"(?P<list>%b)" % _LISTED, rb"(?P<wrap>%b)" % _WRAPPED, TOKEN))
+_SEAM = re.compile(rb"(?:%b|%b|%b|%b)(?=%b)" % (_CONTINUED, _ADDED, _APPENDED, _BESIDE, _BARE))
+_LIST_SEAM = re.compile(rb"(?:%b|%b|%b)(?=%b)" % (_LISTED, _CONTINUED, _ADDED, _BARE))
 _TOKEN_PART = re.compile(rb"[%b]{1,512}" % TOKEN)
-_VALUE_PART = re.compile(rb"[^\s\"'`\\,;\x00]{1,512}")
-_GIVEN = re.compile(
-    rb"%b?\]?[ \t]{0,8}(?::=|=>|[:=>])?[ \t]{0,8}\(?%b{0,16}[A-Za-z]{0,2}%b(?=[^\s\"'`\\,;\x00]{1,512}(?:%b|%b))"
-    % (_QUOTE, _BLANK, _QUOTE, _CONTINUED, _JOINED)
-)
+_PART = re.compile(rb"%b{1,1024}" % rb"(?:[^\s\"'`\\\x00]|\\{1,24}/)")
+_ENDS_PART = (b'"', b"'", b"`", b" ", b"\n", b"\t")
 _RANDOM = re.compile(rb"(?s)[A-Z].*[0-9]|[0-9].*[0-9A-Z]")  # what follows is no list of words
 _MAX_PARTS = 64
 _AROUND = 96  # of the text before and behind the parts: a name, a sign, a boundary
@@ -134,52 +141,119 @@ _NARROW = 40  # no terminal wraps lines shorter than this
 
 
 def token_parts(text: bytes, start: int, stop: int, at: int, whole: bool) -> tuple[View | None, int]:
-    """The parts of a token whose beginning pass one saw up to `at`, joined, and up to where nothing is to be seen anew.
+    """The parts, in a list or on lines, of a token whose beginning pass one saw up to `at`, joined, and up to where
+    nothing is to be seen anew.
 
     `whole` says that the first part is a token by itself: then what follows in a list or on the next line is not its.
     """
     first = _TOKEN_PART.match(text, at, stop)
     end = first.end() if first else at
-    seam = _TOKEN_SEAM.match(text, end, min(stop, end + 128))
-    if seam is None:
+    seam = None if whole else _LOOSE_SEAM.match(text, end, min(stop, end + 128))
+    if seam is None or (seam["wrap"] and not _wide(text, end)):
         return None, end
     begin = max(start, at - 128)
     begin = at - (at - begin - len(text[begin:at].rstrip(_TOKEN_BYTES)))
-    loose = bool(seam["list"] or seam["wrap"])
-    if loose and (whole or (seam["wrap"] and not _wide(text, end))):
+    edits = _chain(text, end, stop, _LOOSE_SEAM, _TOKEN_PART)
+    if not edits:
         return None, end
-    view = _closed(text, start, stop, begin, end, _TOKEN_SEAM, _TOKEN_PART)
-    if view is None:
-        return None, end
-    random = not loose or _RANDOM.search(text, seam.end(), min(stop, view.end + 64))
-    return view if random else None, view.end
+    last = edits[-1].end
+    if not _RANDOM.search(text, seam.end(), min(stop, last + 64)):
+        return None, last
+    low, high = max(start, begin - _AROUND), min(stop, _part_end(text, last, stop) + _AROUND)
+    return View(text, low, high, edits, cut=(low > start, high < stop), needed=True), last
 
 
-def value_parts(text: bytes, start: int, stop: int, at: int) -> View | None:
-    """The parts of the value given to the name pass one saw up to `at`, joined; None where it is in one piece."""
-    given = _GIVEN.match(text, at, stop)
-    first = given and _VALUE_PART.match(text, given.end(), stop)
-    if first is None:
+class Seams(NamedTuple):
+    """Seams between parts of one value, and the range of the text it takes to tell what the value is."""
+
+    start: int
+    stop: int
+    edits: tuple[Edit, ...]
+
+    def view(self, text: bytes, start: int, stop: int) -> View:
+        return View(text, self.start, self.stop, self.edits, cut=(self.start > start, self.stop < stop), needed=True)
+
+    def merged(self, other: Seams) -> Seams:
+        """Both, where they overlap: bytes between two seams are read once."""
+        edits: list[Edit] = []
+        for edit in sorted({*self.edits, *other.edits}):
+            if not edits or edit.start >= edits[-1].end:
+                edits.append(edit)
+        return Seams(min(self.start, other.start), max(self.stop, other.stop), tuple(edits))
+
+
+def seams(text: bytes, start: int, stop: int, at: int) -> Seams | None:
+    """The seam that pass one saw up to `at`, and those that follow it part after part."""
+    seam = None
+    for found in _SEAM.finditer(text, max(start, at - _WIDEST), min(stop, at + 64)):
+        if found.start() >= at:
+            break
+        seam = found
+    if seam is None:
         return None
-    return _closed(text, start, stop, at, first.end(), _VALUE_SEAM, _VALUE_PART)
+    return _around(text, start, stop, seam.start(), _chain(text, seam.start(), stop, _SEAM, _PART))
 
 
-def _closed(
-    text: bytes, start: int, stop: int, begin: int, end: int, seams: re.Pattern[bytes], parts: re.Pattern[bytes]
-) -> View | None:
+def list_seams(text: bytes, start: int, stop: int, at: int) -> Seams | None:
+    """The seams of the list that is joined to one text by the call pass one saw up to `at`: before it, or its own."""
+    call = None
+    for found in _CALL.finditer(text, max(start, at - 64), min(stop, at + 128)):
+        if found.start() >= at:
+            break
+        call = found
+    if call is None:
+        return None
+    if call["of"]:
+        opened = text.rfind(b"[", max(start, call.start() - _LONGEST), call.start())
+        quote = _FIRST.match(text, opened + 1, call.start()) if opened >= 0 else None
+        edits = []
+    else:
+        opened, quote = call.start(), _FIRST.match(text, call.end(), stop)
+        edits = [Edit(call.start(), call.end(), b"", "split")]
+    part = quote and _PART.match(text, quote.end(), stop)
+    if part is None:
+        return None
+    chained = _chain(text, part.end(), stop, _LIST_SEAM, _PART)
+    return _around(text, start, stop, opened, [*edits, *chained]) if chained else None
+
+
+_WIDEST, _LONGEST = 192, 4096  # bytes of a seam, of a list that is joined
+_EMPTY = rb"(?:\\{0,24}[\"'`]\\{0,24}[\"'`])"
+_FIRST = re.compile(_BLANKS + _OPENS)
+_CALL = re.compile(
+    rb"(?P<of>[\])](?:\.join\((?:%b)?\)|[ \t]-join[ \t]%b))"
+    rb"|(?:%b\.|[A-Za-z][A-Za-z.:]{0,24}?(?:\.|::))?\b(?i:join|implode|concat|paste0|strcat)\((?:%b,[ \t]{0,4})?"
+    rb"(?:(?:\[\]string|new[ \t](?:string|String)?\[\][ \t]?)\{|\[|\(|array\()?(?=%b%b)"
+    % (_EMPTY, _EMPTY, _EMPTY, _EMPTY, _BLANKS, _OPENS)
+)
+
+
+def _around(text: bytes, start: int, stop: int, begin: int, edits: list[Edit]) -> Seams | None:
+    if not edits:
+        return None
+    front = text[max(start, begin - 1024) : begin]
+    low = begin - len(front) + 1 + max(map(front.rfind, _ENDS_PART))
+    end = _part_end(text, edits[-1].end, stop)
+    return Seams(max(start, low - _AROUND), min(stop, end + _AROUND), tuple(edits))
+
+
+def _part_end(text: bytes, at: int, stop: int) -> int:
+    part = _PART.match(text, at, stop)
+    return part.end() if part else at
+
+
+def _chain(text: bytes, end: int, stop: int, seams: re.Pattern[bytes], parts: re.Pattern[bytes]) -> list[Edit]:
+    """Seam, part, seam, part, as far as they follow one another."""
     edits: list[Edit] = []
-    seam = seams.match(text, end, min(stop, end + 128))
+    seam = seams.match(text, end, min(stop, end + _WIDEST))
     while seam is not None and len(edits) < _MAX_PARTS:
         part = parts.match(text, seam.end(), stop)
         if part is None:
             break
         edits.append(Edit(seam.start(), seam.end(), b"", "split"))
         end = part.end()
-        seam = seams.match(text, end, min(stop, end + 128))
-    if not edits:
-        return None
-    low, high = max(start, begin - _AROUND), min(stop, end + _AROUND)
-    return View(text, low, high, edits, cut=(low > start, high < stop), needed=True)
+        seam = seams.match(text, end, min(stop, end + _WIDEST))
+    return edits
 
 
 _TOKEN_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.+/=~-"
