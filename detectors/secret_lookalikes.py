@@ -28,6 +28,9 @@ _REFERENCE = re.compile(
         |local|module|System|Deno|Bun|import|ctx|app|st|var|each|random_\w{2,16}|aws_\w{2,32}|azurerm_\w{2,32}
         |google_\w{2,32}|kubernetes_\w{2,32}|vault_\w{2,32})[.\[(]
     | (?:https?|file|wss?|s3|gs): | /[A-Za-z]+/ | \.{1,2}/ | ~/ | arn: | projects/ | op:// | vault: | ssm: | ref\+
+    | [a-z][a-z0-9+.-]{1,20}://[^@]*\Z | @Microsoft\.KeyVault\( | __\w+__\Z | :[a-z_]+\Z | (?:required|nullable)\|
+    | AQICAH | 01000000d08c9ddf | gAAAAA | age-encryption | AgB[A-Za-z0-9+/=]{200} | sops: | pbkdf2[_:]
+    | ENC[\[(] | \$(?:2[abxy]|argon2\w{1,2}|[156]|pbkdf2[\w-]*|scrypt)\$   # locked or hashed
     | !(?:Ref|Sub|GetAtt|Join|ImportValue|vault|secret|env|ENV|include|reference|encrypted|var|file)\b
     | secret(?:smanager)?: | keyvault | env: | file: | awssm | (?:env|ENV|getenv|lookup|ref|sops|lastpass)\(
     """
@@ -45,7 +48,11 @@ _WORDS = frozenset(
     b"found data json yaml xml html base64 hex utf-8 ascii sha256 sha512 md5 bcrypt argon2 scrypt pbkdf2 plain clear "
     b"masked private public protected static final const let function return async await class interface struct "
     b"import export from if else end begin case when then do authentication authorization credentials credential "
-    b"account email mail name id url host port database".split()
+    b"account email mail name id url host port database option options argument arguments command commands flag flags "
+    b"description switch switches parameter parameters fail failed failure passed success skip skipped salt comment "
+    b"utf8 utf-8 contrase\xc3\xb1a Contrase\xc3\xb1a \xd0\xbf\xd0\xb0\xd1\x80\xd0\xbe\xd0\xbb\xd1\x8c "
+    b"\xd0\x9f\xd0\xb0\xd1\x80\xd0\xbe\xd0\xbb\xd1\x8c \xe5\xaf\x86\xe7\xa0\x81 passwort kennwort "
+    b"\xe3\x83\x91\xe3\x82\xb9\xe3\x83\xaf\xe3\x83\xbc\xe3\x83\x89 wachtwoord senha parola".split()
 )
 _PROSE = re.compile(
     rb"(?i)\b(?:enter|your|must|should|please|required|invalid|incorrect|reset|forgot|least|the|cannot|is|are|was|"
@@ -55,7 +62,8 @@ _IDENTIFIER = re.compile(rb"[A-Za-z_][A-Za-z_]*(?:[.:\->]+[A-Za-z_]\w*)*")
 _INDEXED = re.compile(rb"[A-Za-z_][A-Za-z_.]*[\[(]")
 _NAME = re.compile(rb"[A-Z]+(?:_[A-Z]+)+")
 _SNAKE = re.compile(rb"[a-z]+\d?(?:_[a-z]+\d?)+")
-_NUMBER = re.compile(rb"[-+]?[\d_.,]+(?:[eE][-+]?\d+)?[KMGkmgs%]?")
+_NUMBER = re.compile(rb"[-+]?[\d_.,]+(?:[eE][-+]?\d+)?[KMGkmgs%]?|0[xX][0-9a-fA-F_]{1,18}[uUlL]{0,3}")
+_VERSION = re.compile(rb"[~^<>=]{0,2}v?\d{1,4}\.\d{1,6}(?:\.\d{1,6}){0,2}-?")
 _SPEAKS = re.compile(rb"(?i)pass(?:word|wd|phrase)?|pwd|secret|token|credential|api[-_ ]?key|key\b")
 
 # BLAKE2b-64 of values vendors print in their manuals and emulators ship: sought after, and open to everyone.
@@ -94,14 +102,17 @@ def _counted(secret: bytes) -> bool:
     steps = sum(1 for a, b in pairwise(secret) if b - a in (0, 1))
     if steps * 10 >= 6 * len(secret):
         return True
-    return any(secret[size:] == secret[:-size] for size in (2, 3, 4, 5, 6, 8) if len(secret) >= 3 * size)
+    tail = secret[-24:]  # what follows a prefix
+    return any(tail[size:] == tail[:-size] for size in (2, 3, 4, 5, 6, 8) if len(tail) >= 3 * size)
 
 
 def reference(value: bytes, quoted: bool, shell: bool) -> bool:
     """The value only names a secret, describes one or is code that fetches it."""
     bare = value.strip(b" \t\\")
     lower = bare.lower()
-    if not bare or lower in _WORDS or _REFERENCE.match(bare) or _HOLLOW.search(bare):
+    if not bare or lower in _WORDS or lower.rstrip(b"])") in _WORDS or _REFERENCE.match(bare) or _HOLLOW.search(bare):
+        return True
+    if _VERSION.fullmatch(bare):
         return True
     if b"${" in bare or b"{{" in bare or b"$(" in bare or len(set(bare)) <= 2 or _NAME.fullmatch(bare):
         return True
@@ -130,7 +141,8 @@ _PLAIN = re.compile(  # what has digits and letters and is still no token: dates
     \d{4}-\d\d-\d\d(?:[T_ ][\d:.+Z-]*)? | v?\d+(?:\.\d+){1,4}(?:[-+.]?(?:a|b|rc|alpha|beta|dev|post|final)[.\w-]*)?
     | (?:[\w.-]+/)+[\w.-]+\.[A-Za-z]{1,5}
     | [\w.-]+\.(?:com|org|net|io|json|ya?ml|py|js|ts|go|txt|md|pem|crt|html?|png|svg)
-    | 0x[0-9a-fA-F]{1,16} | (?:sha\d{1,3}|md5|blake2\w?|h1)[:-].* | ssh-(?:rsa|ed25519|dss)\b.* | MII[A-Za-z0-9+/]{3}.*
+    | 0x[0-9a-fA-F]{1,16}[uUlL]{0,3} | [a-z]{4,}(?:-[a-z]{3,})+-(?:[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64})
+    | (?:sha\d{1,3}|md5|blake2\w?|h1)[:-].* | ssh-(?:rsa|ed25519|dss)\b.* | MII[A-Za-z0-9+/]{3}.*
     | data:.* | urn:.* | (?:\d{1,3}\.){3}\d{1,3}(?::\d+)? | [\w.-]+@[\w.-]+
     """
 )

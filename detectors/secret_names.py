@@ -25,7 +25,7 @@ _ABOUT = frozenset(
     b"check checks checker checked verify verified fingerprint thumbprint checksum signature_version spec specs "
     b"config configs settings option options template source sources resolver getter setter cache cached events event "
     b"press pressed down up board stroke strokes word words phrase less protected vault group groups number no num "
-    b"available missing not exists found".split()
+    b"available missing not exists found has mgr".split()
 )
 # A word before `token` or `key` that makes it a thing everyone may see.
 _OPEN = frozenset(
@@ -37,8 +37,10 @@ _OPEN = frozenset(
     b"input output prompt completion reasoning cached pagination pager resume restart checkpoint invalid wrong bad "
     b"missing expired old_style get fetch read load find list validate verify check parse count delete remove clear "
     b"generate create compare encrypt decrypt encode decode block item entity record field column group join "
-    b"composite natural surrogate order group_by id event metric state step stack slot react v k".split()
+    b"composite natural surrogate order group_by id event metric state step stack slot react v k idempotent request "
+    b"gpg pgp".split()
 )
+_FILE = re.compile(rb"\.(?:c|cc|cpp|h|hpp|xml|py|js|jsx|ts|tsx|go|rb|rs|java|cs|php|html|css|md|exp)\Z")
 _SHORT = 4  # a name of so few letters must be a part of its own: `dbPass`, not `compass`
 
 
@@ -51,10 +53,19 @@ def holds_secret(before: bytes, name: bytes, after: bytes) -> bool:
     """Whether a secret is kept under the identifier made of the three; `name` is the word for a secret in it."""
     if after:
         glued = (after[0] >= 97 and name[-1] >= 97) or (after[0] < 91 and after[0] > 64 and name[-1] < 91)
-        if (glued and after[:1].isalpha()) or not _ABOUT.isdisjoint(parts(after)):
+        if (glued and after[:1].isalpha()) or not _ABOUT.isdisjoint(parts(after)) or _FILE.search(after):
             return False
     hump = before[-1:].islower() and name[:1].isupper()
     if before[-1:].isalpha() and len(name) <= _SHORT and not hump:
         return False
     words = parts(before)
     return not (words and (words[-1] in _OPEN or b"public" in words))
+
+
+def said_again(name: bytes, value: bytes) -> bool:
+    """Whether the value is the name once more, perhaps with something before it: `clientSecret: my_client_secret`."""
+    words = parts(name[-48:])
+    if len(words) < 2 or len(value) > 64:
+        return False
+    end, plain = b"".join(words[-2:]), re.sub(rb"[-_. ]", b"", value).lower()
+    return len(end) > _SHORT and plain.endswith(end)
