@@ -15,7 +15,7 @@ from detectors.model import Tier
 from detectors.secret_checks import verdict
 from detectors.secret_first_pass import NEAR
 from detectors.secret_lookalikes import entropy, hollow, reference, token_shaped, wordy
-from detectors.secret_names import holds_secret, parts, said_again
+from detectors.secret_names import holds_secret
 from detectors.secret_requests import carried
 from detectors.secret_rules import SecretRule
 from detectors.secret_values import GIVEN, element_at, value_at
@@ -64,36 +64,12 @@ def _tokens(rule: SecretRule) -> Confirm:
             begin = found.end()
             if follows or not _begins(data, found.start()) or hollow(secret) or entropy(secret) < least:
                 begin = found.start() + 1
-            elif (not token_shaped(secret, rare) if rare else not chosen and _only_words(secret)) or _in_base64(
-                data, found.start(), secret
-            ):
+            elif rare and not token_shaped(secret, rare):
                 continue
             elif not (chosen and (PLACEHOLDER.match(secret) or reference(secret, quoted=True, shell=False))):
                 yield Found(start, end, tier)
 
     return spans
-
-
-_RUN = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-_LETTERS_ONLY = re.compile(rb"[A-Za-z_.-]{20,}")
-_WRAPPED = frozenset((60, 64, 70, 72, 76))  # characters of a line of base64
-
-
-def _only_words(secret: bytes) -> bool:
-    """Whether a prefix is followed by words and no token: `hvs.account-registry-parser`."""
-    return _LETTERS_ONLY.fullmatch(secret) is not None and wordy(secret)
-
-
-def _in_base64(data: bytes, start: int, secret: bytes) -> bool:
-    """Whether the token is a stretch of a base64 text: after its `+` or `/`, or below a line as base64 is wrapped."""
-    if secret[:40].strip(_RUN) or not start:
-        return False
-    before = data[max(0, start - 96) : start]
-    if before[-1:] in b"+/":
-        run = before[len(before.rstrip(_RUN)) :]
-        return len(run) >= 32 and token_shaped(run, _RANDOM)
-    line = re.sub(rb"(?:\r?\n|(?:\\{1,40}r)?\\{1,40}n)\Z", b"", before)
-    return line != before and len(line) - len(line.rstrip(_RUN)) in _WRAPPED
 
 
 _IDENTIFIER_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-"
@@ -104,8 +80,6 @@ _DECLARES = re.compile(  # what makes `NAME value` an assignment
 )
 _WINDOW = 112  # a key, what stands between it and its value, and what pass one saw of the value, in bytes
 _CALL = (b"(", b"[")
-_VARIABLE = re.compile(rb"(?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*(?:[a-z0-9_](?:Key|Secret|Token)|_key|_secret|_token)s?")
-_ARN = re.compile(rb"\barn:[\w:*/-]*\Z")
 
 
 def _values(rule: SecretRule) -> Confirm:
@@ -124,11 +98,9 @@ def _values(rule: SecretRule) -> Confirm:
             if given is None:
                 continue
             first, last, quoted, shell = given
-            if last <= begin:  # judged before
+            if chosen and not quoted and data[last : last + 1] in _CALL:
                 continue
             value = data[first:last]
-            if chosen and not quoted and (data[last : last + 1] in _CALL or (not shell and _VARIABLE.fullmatch(value))):
-                continue
             fits = shape.fullmatch(value)
             if fits is None or PLACEHOLDER.fullmatch(value) or hollow(fits[1]) or entropy(fits[1]) < least:
                 continue
@@ -149,9 +121,9 @@ def _given(data: bytes, at: int, end: int, stop: int, loose: bool) -> tuple[int,
     if not holds_secret(prefix, data[at:end], after):
         return None
     given = GIVEN.match(data, end + len(after), min(stop, end + len(after) + 320))
-    opened = at - len(prefix)
-    if given is None or _no_key(data, opened, data[at:end], given, after):
+    if given is None:
         return None
+    opened = at - len(prefix)
     option = prefix.startswith(b"-") or data[at : at + 1] == b"-"
     quote = given["quote"] or given["argument"]
     if given["gap"]:
@@ -171,26 +143,9 @@ def _given(data: bytes, at: int, end: int, stop: int, loose: bool) -> tuple[int,
         return None
     if given["listed"] and (data[opened - 1 : opened].isspace() or not _chosen_word(data[first:last], False)):
         return None  # ("password", "username"), "def f(): pass", "g.py"
-    value = data[first:last]
-    if given["listed"] and parts(value)[:1] == parts(prefix)[:1]:  # 'auth_password', 'auth_pubkey_2'
-        return None
-    if not quote and (value[:1] == b"-" if given["gap"] else value[:1] == b"+" and data[first - 1] in b"\"'`"):
-        return None  # --ask-password --verbose, "PASSWORD="+value
-    if said_again(data[opened:end], value):
+    if given["call"] and b"." in after:  # pwd.getpwnam("x")
         return None
     return first, last, bool(quote), tight or option
-
-
-def _no_key(data: bytes, opened: int, name: bytes, given: re.Match[bytes], after: bytes) -> bool:
-    """Whether what stands there is no key: a test's verdict, a macro, a file, a part of a resource's name, prose."""
-    alone = given.start() == opened + len(name)
-    if name == b"PASS" and (given["call"] or (alone and given[0][:1] == b":")) and not after:
-        return True  # --- PASS: TestX, MODULE_PASS("verify", ...)
-    if given["call"] and b"." in after:  # pwd.getpwnam("x")
-        return True
-    if given["prose"] and after[:1].isalpha():
-        return True
-    return data.endswith(b"/etc/", 0, opened) or _ARN.search(data, max(0, opened - 96), opened) is not None
 
 
 def _chosen_word(value: bytes, quoted: bool) -> bool:
@@ -268,8 +223,7 @@ _ASSIGNS = re.compile(
 )
 _OTHER = re.compile(
     rb"(?i)(?:sha-?\d{0,3}|(?<![a-z0-9])h1|md5|commit|digest|hash|checksum|integrity|etag|revision|(?<![a-z])rev"
-    rb"|version|build|fingerprint|thumbprint|cache[ _.-]?key|uuid|guid"
-    rb"|(?<!client)(?<!client.)(?<!key)(?<!key.)(?<![a-z])id"
+    rb"|version|uuid|guid|(?<!client)(?<!client.)(?<!key)(?<!key.)(?<![a-z])id"
     rb"|(?-i:(?<!clien)(?<!ke)[a-z]Id))"
     rb"[\"'`\\\]]{0,6}[ \t]{0,4}[=:][^=:]{0,8}\Z"
 )
@@ -310,7 +264,7 @@ def _nearby(rule: SecretRule) -> Confirm:
         if named is None or not _starts(data, named.start()) or not name.match(data, named.start(), stop):
             return
         at, end = named.span()
-        if end - at <= _BRIEF and (_inside(data, at, end) or data[at - 1 : at].isdigit()):
+        if end - at <= _BRIEF and _inside(data, at, end):
             return
         ahead = min(stop, end + NEAR + rule.window)
         for one in shape.finditer(data, end, ahead):
@@ -373,6 +327,7 @@ def _starts(data: bytes, at: int) -> bool:
 
 
 _BRIEF = 4  # letters of a name that random text holds too
+_RUN = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 
 
 def _inside(data: bytes, at: int, end: int) -> bool:
