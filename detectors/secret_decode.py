@@ -83,7 +83,7 @@ def triggers(prefixes: Sequence[str]) -> Iterator[tuple[Kind, str]]:
     yield Kind.ESCAPED, r"(?:^|[^\x00])\x00?(?:[\x01-\x7f]\x00){5}|(?:[\x20-\x7e]\\{1,24}(?:u0000|x00)){3}"
     for pattern in (_SEAMS, *_CONTINUED):
         yield Kind.SEAM, pattern
-    yield Kind.LIST_SEAMS, rf"[\])](?:\.join\((?:{_EMPTY})?\)| -join {_EMPTY})"
+    yield Kind.LIST_SEAMS, rf"[\])](?:\.join\((?:{_EMPTY})?\)|\.join[^\w(]| -join {_EMPTY})"
     opened = rf"(?:{_EMPTY},\s?|[\[(]|new |array|\[\]s|\\{{0,24}}[\"'`]\w)"
     yield Kind.LIST_SEAMS, rf"(?i)(?:join|implode|concat|paste0|strcat)\({opened}"
     for prefix in prefixes:
@@ -94,8 +94,8 @@ _GAP = r"[ \t\r\nnrt\\]{0,48}"  # blanks, or what writes them
 _NAME, _SPACES = r"[\w.$\[\]>-]{1,64}", r"[ \t]{0,8}"
 _SEAMS = (
     rf"[^\s\"'`,;][\"'`](?:;?{_GAP}(?:{_NAME}{_SPACES}(?:[+.]=|={_SPACES}{_NAME}{_SPACES}[+.])"
-    rf"|\+|\.\.?|&|\|\||<>|~|\.concat\(){_GAP}[fFbBrRuUL@$]{{0,2}}\\{{0,24}}[\"'`]"
-    r"|(?:[ \t]|\r?\n|\\{1,24}n)[ \t\r\nnrt\\]{0,48}[fFbBrRuUL]{0,2}[\"'`])[^\s\"'`,\\]"
+    rf"|\+|\.\.?|&(?: _)?|\|\||<>|~|\.concat\(){_GAP}[fFbBrRuUL@$]{{0,2}}\\{{0,24}}[\"'`]"
+    r"|(?:[ \t]|\r?\n|\\{1,24}n)[ \t\r\nnrt\\]{0,48}[fFbBrRuUL]{0,2}\\{0,24}[\"'`])[^\s\"'`,\\]"
 )
 _CONTINUED = (
     r"[^\s\\\"'`,;]\\\r?\n[ \t]{0,16}[^\s\"'`\\,]",

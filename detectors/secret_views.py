@@ -43,7 +43,7 @@ class Edit(NamedTuple):
 class View:
     """Bytes `start` to `stop` of a text with some of them replaced."""
 
-    __slots__ = ("_begins", "_cut", "_layers", "_needed", "_stood", "data", "end")
+    __slots__ = ("_begins", "_cut", "_layers", "_needed", "_reads", "_stood", "data", "end")
 
     def __init__(
         self, text: bytes, start: int, stop: int, edits: Iterable[Edit], *, cut: tuple[bool, bool], needed: bool
@@ -51,7 +51,7 @@ class View:
         """`cut` says whether text goes on before and behind; `needed`, that only finds over an edit count."""
         out: list[bytes] = []
         self._begins, self._stood = [0], [start]  # after each edit: here, and in the text
-        self._layers = [""]
+        self._layers, self._reads = [""], [True]  # false where nothing stands for the edit: no secret ends with it
         done, size = start, 0
         for edit in edits:
             out += text[done : edit.start], edit.plain
@@ -60,6 +60,7 @@ class View:
             self._begins.append(size)
             self._stood.append(done)
             self._layers.append(edit.layer)
+            self._reads.append(bool(edit.plain))
         out.append(text[done:stop])
         self.data = b"".join(out)
         self._cut, self._needed = cut, needed
@@ -70,7 +71,7 @@ class View:
             return None
         before, after = bisect_right(self._begins, start) - 1, bisect_left(self._begins, end)
         first = self._stood[before] + start - self._begins[before]
-        if after < len(self._begins) and self._begins[after] == end:
+        if after < len(self._begins) and self._begins[after] == end and self._reads[after]:
             last = self._stood[after]
         else:
             after -= 1
@@ -116,7 +117,7 @@ _BLANKS = rb"(?:%b{0,48})" % _BLANK
 _QUOTE = rb"(?:(?<!\\)\\{0,24}[\"'`])"
 _OPENS = rb"(?:[fFbBrRuUL@$]{0,2}\\{0,24}[\"'`])"
 _CONTINUED = rb"(?:(?<!\\)(?:\\\r?\n|(?:\\{3}|\\{6}|\\{12})n)[ \t]{0,16})"
-_ADDED = _QUOTE + _BLANKS + rb"(?:\+|\.\.?|&|\|\||<>|~|\.concat\()" + _BLANKS + _OPENS
+_ADDED = _QUOTE + _BLANKS + rb"(?:\+|\.\.?|&(?: _)?|\|\||<>|~|\.concat\()" + _BLANKS + _OPENS
 _APPENDED = (
     _QUOTE + rb";?" + _BLANKS + rb"[\w.$\[\]>-]{1,64}[ \t]{0,8}(?:\+=|\.=|=[ \t]{0,8}[\w.$>-]{1,64}[ \t]{0,8}[+.])"
     rb"[ \t]{0,8}" + _OPENS
@@ -150,6 +151,8 @@ def token_parts(text: bytes, start: int, stop: int, at: int, whole: bool) -> tup
     end = first.end() if first else at
     seam = None if whole else _LOOSE_SEAM.match(text, end, min(stop, end + 128))
     if seam is None or (seam["wrap"] and not _wide(text, end)):
+        return None, end
+    if b"=" in text[at:end].rstrip(b"="):  # NAME=value: the name only looks like a token's beginning
         return None, end
     begin = max(start, at - 128)
     begin = at - (at - begin - len(text[begin:at].rstrip(_TOKEN_BYTES)))
@@ -204,7 +207,7 @@ def list_seams(text: bytes, start: int, stop: int, at: int) -> Seams | None:
     if call is None:
         return None
     if call["of"]:
-        opened = text.rfind(b"[", max(start, call.start() - _LONGEST), call.start())
+        opened = text.rfind(_OPENING[call[0][:1]], max(start, call.start() - _LONGEST), call.start())
         quote = _FIRST.match(text, opened + 1, call.start()) if opened >= 0 else None
         edits = []
     else:
@@ -218,10 +221,11 @@ def list_seams(text: bytes, start: int, stop: int, at: int) -> Seams | None:
 
 
 _WIDEST, _LONGEST = 192, 4096  # bytes of a seam, of a list that is joined
+_OPENING = {b"]": b"[", b")": b"("}
 _EMPTY = rb"(?:\\{0,24}[\"'`]\\{0,24}[\"'`])"
 _FIRST = re.compile(_BLANKS + _OPENS)
 _CALL = re.compile(
-    rb"(?P<of>[\])](?:\.join\((?:%b)?\)|[ \t]-join[ \t]%b))"
+    rb"(?P<of>[\])](?:\.join(?:\((?:%b)?\)|(?![\w(]))|[ \t]-join[ \t]%b))"
     rb"|(?:%b\.|[A-Za-z][A-Za-z.:]{0,24}?(?:\.|::))?\b(?i:join|implode|concat|paste0|strcat)\((?:%b,[ \t]{0,4})?"
     rb"(?:(?:\[\]string|new[ \t](?:string|String)?\[\][ \t]?)\{|\[|\(|array\()?(?=%b%b)"
     % (_EMPTY, _EMPTY, _EMPTY, _EMPTY, _BLANKS, _OPENS)
