@@ -98,6 +98,8 @@ def _values(rule: SecretRule) -> Confirm:
             if given is None:
                 continue
             first, last, quoted, shell = given
+            if last <= begin:  # judged before
+                continue
             if chosen and not quoted and data[last : last + 1] in _CALL:
                 continue
             value = data[first:last]
