@@ -15,7 +15,7 @@ from detectors.model import Tier
 from detectors.secret_checks import verdict
 from detectors.secret_first_pass import NEAR
 from detectors.secret_lookalikes import entropy, hollow, reference, token_shaped, wordy
-from detectors.secret_names import holds_secret
+from detectors.secret_names import holds_secret, parts, said_again
 from detectors.secret_requests import carried
 from detectors.secret_rules import SecretRule
 from detectors.secret_values import GIVEN, element_at, value_at
@@ -64,12 +64,36 @@ def _tokens(rule: SecretRule) -> Confirm:
             begin = found.end()
             if follows or not _begins(data, found.start()) or hollow(secret) or entropy(secret) < least:
                 begin = found.start() + 1
-            elif rare and not token_shaped(secret, rare):
+            elif (not token_shaped(secret, rare) if rare else not chosen and _only_words(secret)) or _in_base64(
+                data, found.start(), secret
+            ):
                 continue
             elif not (chosen and (PLACEHOLDER.match(secret) or reference(secret, quoted=True, shell=False))):
                 yield Found(start, end, tier)
 
     return spans
+
+
+_RUN = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+_LETTERS_ONLY = re.compile(rb"[A-Za-z_.-]{20,}")
+_WRAPPED = frozenset((60, 64, 70, 72, 76))  # characters of a line of base64
+
+
+def _only_words(secret: bytes) -> bool:
+    """Whether a prefix is followed by words and no token: `hvs.account-registry-parser`."""
+    return _LETTERS_ONLY.fullmatch(secret) is not None and wordy(secret)
+
+
+def _in_base64(data: bytes, start: int, secret: bytes) -> bool:
+    """Whether the token is a stretch of a base64 text: after its `+` or `/`, or below a line as base64 is wrapped."""
+    if secret[:40].strip(_RUN) or not start:
+        return False
+    before = data[max(0, start - 96) : start]
+    if before[-1:] in b"+/":
+        run = before[len(before.rstrip(_RUN)) :]
+        return len(run) >= 32 and token_shaped(run, _RANDOM)
+    line = re.sub(rb"(?:\r?\n|(?:\\{1,40}r)?\\{1,40}n)\Z", b"", before)
+    return line != before and len(line) - len(line.rstrip(_RUN)) in _WRAPPED
 
 
 _IDENTIFIER_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-"
@@ -80,6 +104,9 @@ _DECLARES = re.compile(  # what makes `NAME value` an assignment
 )
 _WINDOW = 112  # a key, what stands between it and its value, and what pass one saw of the value, in bytes
 _CALL = (b"(", b"[")
+_VARIABLE = re.compile(rb"(?:[A-Za-z_]\w*\.)*[A-Za-z_]\w+(?:Key|Secret|Token|_key|_secret|_token)s?|\w+-")
+_QUOTES = frozenset((b'"', b"'", b"`"))
+_ARN = re.compile(rb"\barn:[\w:*/-]*\Z")
 
 
 def _values(rule: SecretRule) -> Confirm:
@@ -94,15 +121,15 @@ def _values(rule: SecretRule) -> Confirm:
     def spans(data: bytes, begin: int, to: int, stop: int) -> Iterator[Found]:
         since = max(begin - 24, to - _WINDOW, 0)
         for name in names.finditer(data[since:to].lower()):
+            if since + name.end() <= begin:  # judged before
+                continue
             given = _given(data, since + name.start(), since + name.end(), stop, loose)
             if given is None:
                 continue
             first, last, quoted, shell = given
-            if last <= begin:  # judged before
-                continue
-            if chosen and not quoted and data[last : last + 1] in _CALL:
-                continue
             value = data[first:last]
+            if chosen and not quoted and (data[last : last + 1] in _CALL or (not shell and _VARIABLE.fullmatch(value))):
+                continue
             fits = shape.fullmatch(value)
             if fits is None or PLACEHOLDER.fullmatch(value) or hollow(fits[1]) or entropy(fits[1]) < least:
                 continue
@@ -110,7 +137,6 @@ def _values(rule: SecretRule) -> Confirm:
                 continue
             if not (chosen and reference(value, quoted or rare > 0, shell)):
                 yield Found(first + fits.start(1), first + fits.end(1), tier)
-                return
 
     return spans
 
@@ -123,9 +149,9 @@ def _given(data: bytes, at: int, end: int, stop: int, loose: bool) -> tuple[int,
     if not holds_secret(prefix, data[at:end], after):
         return None
     given = GIVEN.match(data, end + len(after), min(stop, end + len(after) + 320))
-    if given is None:
-        return None
     opened = at - len(prefix)
+    if given is None or _no_key(data, opened, data[at:end], given, after):
+        return None
     option = prefix.startswith(b"-") or data[at : at + 1] == b"-"
     quote = given["quote"] or given["argument"]
     if given["gap"]:
@@ -145,9 +171,28 @@ def _given(data: bytes, at: int, end: int, stop: int, loose: bool) -> tuple[int,
         return None
     if given["listed"] and (data[opened - 1 : opened].isspace() or not _chosen_word(data[first:last], False)):
         return None  # ("password", "username"), "def f(): pass", "g.py"
-    if given["call"] and b"." in after:  # pwd.getpwnam("x")
+    value = data[first:last]
+    if given["listed"] and parts(value)[:1] == parts(prefix)[:1]:  # 'auth_password', 'auth_pubkey_2'
+        return None
+    if (value[:1] == b"-" and given["gap"] and not quote) or (
+        value[:1] == b"+" and data[opened - 1 : opened] in _QUOTES
+    ):
+        return None  # --ask-password --verbose, "PASSWORD="+value
+    if said_again(data[opened:end], value):
         return None
     return first, last, bool(quote), tight or option
+
+
+def _no_key(data: bytes, opened: int, name: bytes, given: re.Match[bytes], after: bytes) -> bool:
+    """Whether what stands there is no key: a test's verdict, a macro, a file, a part of a resource's name, prose."""
+    alone = given.start() == opened + len(name)
+    if name == b"PASS" and (given["call"] or given["listed"] or (alone and given[0][:1] == b":")) and not after:
+        return True  # --- PASS: TestX, MODULE_PASS("verify", ...)
+    if given["call"] and b"." in after:  # pwd.getpwnam("x")
+        return True
+    if given["prose"] and after[:1].isalpha():
+        return True
+    return data.endswith(b"/etc/", 0, opened) or _ARN.search(data, max(0, opened - 96), opened) is not None
 
 
 def _chosen_word(value: bytes, quoted: bool) -> bool:
@@ -225,7 +270,8 @@ _ASSIGNS = re.compile(
 )
 _OTHER = re.compile(
     rb"(?i)(?:sha-?\d{0,3}|(?<![a-z0-9])h1|md5|commit|digest|hash|checksum|integrity|etag|revision|(?<![a-z])rev"
-    rb"|version|uuid|guid|(?<!client)(?<!client.)(?<!key)(?<!key.)(?<![a-z])id"
+    rb"|version|build|fingerprint|thumbprint|cache[ _.-]?key|uuid|guid"
+    rb"|(?<!client)(?<!client.)(?<!key)(?<!key.)(?<![a-z])id"
     rb"|(?-i:(?<!clien)(?<!ke)[a-z]Id))"
     rb"[\"'`\\\]]{0,6}[ \t]{0,4}[=:][^=:]{0,8}\Z"
 )
@@ -266,7 +312,7 @@ def _nearby(rule: SecretRule) -> Confirm:
         if named is None or not _starts(data, named.start()) or not name.match(data, named.start(), stop):
             return
         at, end = named.span()
-        if end - at <= _BRIEF and _inside(data, at, end):
+        if end - at <= _BRIEF and (_inside(data, at, end) or data[at - 1 : at].isdigit()):
             return
         ahead = min(stop, end + NEAR + rule.window)
         for one in shape.finditer(data, end, ahead):
@@ -329,7 +375,6 @@ def _starts(data: bytes, at: int) -> bool:
 
 
 _BRIEF = 4  # letters of a name that random text holds too
-_RUN = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 
 
 def _inside(data: bytes, at: int, end: int) -> bool:
