@@ -171,18 +171,19 @@ class Seams(NamedTuple):
 
     start: int
     stop: int
-    edits: tuple[Edit, ...]
+    edits: list[Edit]
 
     def view(self, text: bytes, start: int, stop: int) -> View:
-        return View(text, self.start, self.stop, self.edits, cut=(self.start > start, self.stop < stop), needed=True)
+        edits: list[Edit] = []
+        for edit in sorted(self.edits):
+            if not edits or edit.start >= edits[-1].end:
+                edits.append(edit)
+        return View(text, self.start, self.stop, edits, cut=(self.start > start, self.stop < stop), needed=True)
 
     def merged(self, other: Seams) -> Seams:
         """Both, where they overlap: bytes between two seams are read once."""
-        edits: list[Edit] = []
-        for edit in sorted({*self.edits, *other.edits}):
-            if not edits or edit.start >= edits[-1].end:
-                edits.append(edit)
-        return Seams(min(self.start, other.start), max(self.stop, other.stop), tuple(edits))
+        self.edits.extend(other.edits)
+        return Seams(min(self.start, other.start), max(self.stop, other.stop), self.edits)
 
 
 def seams(text: bytes, start: int, stop: int, at: int) -> Seams | None:
@@ -238,7 +239,7 @@ def _around(text: bytes, start: int, stop: int, begin: int, edits: list[Edit]) -
     front = text[max(start, begin - 1024) : begin]
     low = begin - len(front) + 1 + max(map(front.rfind, _ENDS_PART))
     end = _part_end(text, edits[-1].end, stop)
-    return Seams(max(start, low - _AROUND), min(stop, end + _AROUND), tuple(edits))
+    return Seams(max(start, low - _AROUND), min(stop, end + _AROUND), edits)
 
 
 def _part_end(text: bytes, at: int, stop: int) -> int:
