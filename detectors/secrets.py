@@ -9,11 +9,13 @@ saw encoded or in parts is decoded and scanned the same way, and masked where it
 from __future__ import annotations
 
 import hmac
+import re
 import threading
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import NamedTuple
+from urllib.parse import unquote_to_bytes
 
 import hyperscan
 
@@ -83,6 +85,7 @@ class Scanner:
         self._confirm: list[Confirm | None] = [None] * len(self.rules)  # made when first needed: most never are
         self._reach = [rule.window for rule in self.rules]
         self._named = [bool(rule.near) for rule in self.rules]
+        self._begun = [bool(first_pass.begun(rule)) for rule in self.rules]
         hidden = list(triggers(first_pass.prefixes(self.rules)))
         self._kinds = [kind for kind, _ in hidden]
         more = [first_pass.Numbered(len(self.rules) + at, pattern) for at, (_, pattern) in enumerate(hidden)]
@@ -94,7 +97,7 @@ class Scanner:
         return self._fingerprint(secret.encode("utf-8", "surrogatepass"))
 
     def _fingerprint(self, secret: bytes) -> str:
-        return hmac.digest(self._key, unescape(secret), "sha256")[:8].hex()
+        return hmac.digest(self._key, _as_it_was(secret), "sha256")[:8].hex()
 
     def find(self, text: str) -> list[Hit]:
         """Secrets in the text, ascending and apart, at character offsets."""
@@ -184,6 +187,8 @@ class Scanner:
                     if not given:
                         continue
                 plain.append(one)
+                if self._begun[number]:
+                    hidden.append((Kind.TOKEN_PARTS, one >> 16))
             else:
                 hidden.append((self._kinds[number - len(self._named)], one >> 16))
         found = self._resolve(data, start, stop, plain)
@@ -272,6 +277,26 @@ def _merged(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
         else:
             merged.append((start, end))
     return merged
+
+
+_ENTITIES = {
+    b"&lt;": b"<",
+    b"&gt;": b">",
+    b"&quot;": b'"',
+    b"&apos;": b"'",
+    b"&#39;": b"'",
+    b"&#34;": b'"',
+    b"&amp;": b"&",
+}
+_ENTITY = re.compile(b"|".join(_ENTITIES))
+
+
+def _as_it_was(secret: bytes) -> bytes:
+    """The secret before JSON, a URL or XML wrote it in their way: every spelling has one fingerprint."""
+    plain = unescape(secret)
+    if b"%" in plain:
+        plain = unquote_to_bytes(plain)
+    return _ENTITY.sub(lambda found: _ENTITIES[found[0]], plain) if b"&" in plain else plain
 
 
 def _size(text: str) -> int:

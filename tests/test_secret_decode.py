@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import gzip
+import html
 import json
 import random
+import re
 import urllib.parse
 import zlib
 from collections.abc import Callable
@@ -232,3 +234,62 @@ def test_cache_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     scanner = Scanner(RULES[:3], b"k", CompiledCache(tmp_path / "file" / "cache"))
     assert scanner.find(TOKEN)
+
+
+SPELLINGS: dict[str, Callable[[str], str]] = {
+    "percent": lambda secret: urllib.parse.quote(secret, safe=""),
+    "percent lower": lambda secret: re.sub("%..", lambda found: found[0].lower(), urllib.parse.quote(secret, safe="")),
+    "JSON": lambda secret: json.dumps(secret)[1:-1],
+    "XML": lambda secret: html.escape(secret),
+}
+
+
+@pytest.mark.parametrize("name", SPELLINGS)
+def test_one_fingerprint_for_every_spelling(name: str) -> None:
+    """A secret in a URL or in XML is the same secret as in clear, whatever of its characters had to be escaped."""
+    for secret in (fill("<alnum:9>!<alnum:9>", 1), fill("<alnum:9>&<alnum:4>#<alnum:4>", 2), fill("<alnum:43>=", 3)):
+        assert SCANNER.fingerprint(SPELLINGS[name](secret)) == SCANNER.fingerprint(secret)
+    secret = fill("<alnum:9>!<alnum:9>", 5)
+    (hit,) = SCANNER.find(f'db_password = "{SPELLINGS[name](secret)}"')
+    assert hit.fingerprint == SCANNER.fingerprint(secret)
+
+
+JOINED = {
+    "array": '{k} = ["{a}", "{b}"].join("")',
+    "array of three": "{k} = ['{a}',\n  '{b}', '{c}'].join('')",
+    "list": '{k} = "".join(["{a}", "{b}"])',
+    "tuple": "{k} = ''.join(('{a}',\n    '{b}',\n    '{c}'))",
+    "implode": "${k} = implode('', ['{a}', '{b}']);",
+    "slice": '{k} := strings.Join([]string{{"{a}", "{b}"}}, "")',
+    "join of strings": 'String {k} = String.join("", "{a}", "{b}");',
+    "concat": "SET {k} = CONCAT('{a}', '{b}')",
+    "method": "{k} = '{a}'.concat('{b}')",
+    "sign before": '{k} = "{a}"\n        + "{b}"\n        + "{c}";',
+    "lines in brackets": '{k} = (\n    "{a}"\n    "{b}"\n)',
+    "backslash": '{k} = "{a}" \\\n    "{b}"',
+    "appended": '{k} = "{a}"\n{k} += "{b}"\n{k} += "{c}"\n',
+    "added": "{k} = '{a}'\n{k} = {k} + '{b}'",
+    "dot": '${k} = "{a}";\n${k} .= "{b}";',
+    "bars": "SET {k} = '{a}' || '{b}'",
+    "two dots": '{k} = "{a}" .. "{b}"',
+    "underscore": '{k} = "{a}" & _\n  "{b}"',
+    "continued": "export {k}={a}\\\n{b}\\\n{c}\n",
+    "folded": '{k}: "{a}\\\n  {b}"\n',
+}
+
+
+@pytest.mark.parametrize("depth", range(3))
+@pytest.mark.parametrize("name", JOINED)
+def test_joined_in_code(name: str, depth: int) -> None:
+    """Tokens, keys by name and passwords, however a language puts texts together; of each part nothing is left."""
+    for key, secret in (("githubToken", TOKEN), ("db_password", fill("<alnum:10>!x<alnum:9>", 5))):
+        count = 3 if "{c}" in JOINED[name] else 2
+        size = len(secret) // count
+        ends = [*range(0, size * count, size), len(secret)]
+        parts = [secret[ends[at] : ends[at + 1] if at < count - 1 else None] for at in range(count)]
+        text = "# x\n" + JOINED[name].format(k=key, a=parts[0], b=parts[1], c=parts[-1]) + "\nend = 1\n"
+        for _ in range(depth):
+            text = json.dumps({"a": text})
+        assert SCANNER.fingerprint(secret) in {hit.fingerprint for hit in SCANNER.find(text)}
+        masked = SCANNER.mask(text, "x")[0]
+        assert not [part for part in parts if part in masked]
