@@ -64,13 +64,14 @@ def _cut(pattern: str) -> str:
 
 def patterns(rule: Patterned) -> tuple[str, ...]:
     """The Hyperscan patterns that stand for the rule in pass one."""
-    if rule.trigger:
-        return (rule.trigger,)
     if rule.near:
         # The name alone: thousands of names with what follows each take a minute to compile, and names are rare.
         names = (_AFTER_NO.sub(r"(?:^|[^\1])", name) for name in rule.near)
         return tuple(f"(?i){_MAY_END.sub('', _AROUND.sub('', name))}" for name in names)
-    return triggers(rule.keys) if rule.keys else (_cut(rule.pattern),)
+    if rule.keys:
+        return (rule.trigger,) if rule.trigger else triggers(rule.keys)
+    # What the token begins with is enough where that is telling: literals are found far faster than what follows.
+    return tuple(map(re.escape, begun(rule))) or (rule.trigger or _cut(rule.pattern),)
 
 
 _AFTER_NO = re.compile(r"^\(\?<!\[([a-z0-9_.-]+)\]\)")  # at the beginning it can be said without look-behind
@@ -152,17 +153,31 @@ _COMMON = frozenset(
     {"test_", "auto_", "prod_", "standard_", "live_", "res_", "re_", "up_", "at_", "production_", "db2"}
 )
 _LEAST_PREFIX, _MOST_PREFIXES = 3, 16  # characters of one; of one pattern
+_TELLING = 4  # characters of a prefix pass one is content with
+
+
+def begun(rule: Patterned) -> list[str]:
+    """What the rule's tokens begin with, if that tells a token from a word: then pass one looks for nothing else."""
+    if rule.keys or rule.near:
+        return []
+    found = _literals(_parser.parse(rule.pattern))[0]
+    return sorted(found) if all(len(one) >= _TELLING and _tells(one) for one in found) else []
 
 
 def prefixes(rules: Iterable[Patterned]) -> list[str]:
-    """What tokens that stand for themselves begin with, ascending: it tells a part of a secret from a word."""
+    """Beginnings of tokens that stand for themselves, ascending: they tell a part of a secret from a word.
+
+    Without those pass one reports anyway (`begun`).
+    """
     found: set[str] = set()
     for rule in rules:
-        if not (rule.keys or rule.near):
+        if not (rule.keys or rule.near or begun(rule)):
             found |= _literals(_parser.parse(rule.pattern))[0]
-    return sorted(
-        one for one in found if len(one) >= _LEAST_PREFIX and _TOKEN_PREFIX.fullmatch(one) and one not in _COMMON
-    )
+    return sorted(one for one in found if len(one) >= _LEAST_PREFIX and _tells(one))
+
+
+def _tells(prefix: str) -> bool:
+    return _TOKEN_PREFIX.fullmatch(prefix) is not None and prefix not in _COMMON
 
 
 def _literals(parsed: Iterable[tuple[Any, Any]]) -> tuple[set[str], bool]:
