@@ -81,7 +81,7 @@ def triggers(prefixes: Sequence[str]) -> Iterator[tuple[Kind, str]]:
     yield Kind.ESCAPED, r"(?:\\{1,16}[01][0-7]{2}){3}"
     yield Kind.ESCAPED, r"[A-Za-z0-9:]\\{1,24}/"
     yield Kind.ESCAPED, r"(?:^|[^\x00])\x00?(?:[\x01-\x7f]\x00){5}|(?:[\x20-\x7e]\\{1,24}(?:u0000|x00)){3}"
-    for pattern in (_SEAMS, *_CONTINUED):
+    for pattern in (*_SEAMS, *_CONTINUED):
         yield Kind.SEAM, pattern
     yield Kind.LIST_SEAMS, rf"[\])](?:\.join\((?:{_EMPTY})?\)|\.join[^\w(]| -join {_EMPTY})"
     opened = rf"(?:{_EMPTY},\s?|[\[(]|new |array|\[\]s|\\{{0,24}}[\"'`]\w)"
@@ -91,11 +91,22 @@ def triggers(prefixes: Sequence[str]) -> Iterator[tuple[Kind, str]]:
 
 
 _GAP = r"[ \t\r\nnrt\\]{0,48}"  # blanks, or what writes them
-_NAME, _SPACES = r"[\w.$\[\]>-]{1,64}", r"[ \t]{0,8}"
-_SEAMS = (
-    rf"[^\s\"'`,;][\"'`](?:;?{_GAP}(?:{_NAME}{_SPACES}(?:[+.]=|={_SPACES}{_NAME}{_SPACES}[+.])"
-    rf"|\+|\.\.?|&(?: _)?|\|\||<>|~|\.concat\(){_GAP}[fFbBrRuUL@$]{{0,2}}\\{{0,24}}[\"'`]"
-    r"|(?:[ \t]|\r?\n|\\{1,24}n)[ \t\r\nnrt\\]{0,48}[fFbBrRuUL]{0,2}\\{0,24}[\"'`])[^\s\"'`,\\]"
+_NAME = r"[\w.$\[\]>-]{1,64}"
+_PART = r"[fFbBrRuUL@$]{0,2}\\{0,24}[\"'`][^\s\"'`,\\]"  # the next part begins
+_SEAMS = (  # each with letters of its own to look for: together they halve the speed of the whole pass
+    *(
+        rf"[^\s\"'`,;]{quote}{blank}{sign}{_GAP}{_PART}"
+        for quote in "\"'`"
+        for blank in ("", " ")
+        for sign in (r"\+", r"\.(?:\.|concat\()?", r"&(?: _)?", r"\|\|", "<>", "~")
+    ),
+    *(rf"[\"'`]{_GAP}(?:n|\n)[ \t]{{0,32}}{sign} ?{_PART}" for sign in (r"\+", r"\.", "&", r"\|\|")),
+    *(rf"[A-Za-z0-9_\])] ?{sign} {{0,4}}{_PART}" for sign in (r"\+=", r"\.=")),
+    rf"[A-Za-z0-9_] = {_NAME} [+.] {_PART}",
+    *(
+        rf"[^\s\"'`,;]{quote}(?:[ \t]|\r?\n|\\{{1,24}}n){_GAP}[fFbBrRuUL]{{0,2}}\\{{0,24}}{quote}[^\s\"'`,\\]"
+        for quote in "\"'`"
+    ),
 )
 _CONTINUED = (
     r"[^\s\\\"'`,;]\\\r?\n[ \t]{0,16}[^\s\"'`\\,]",
