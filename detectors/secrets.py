@@ -228,7 +228,7 @@ class Scanner:
 
     def _resolve(self, data: bytes, start: int, stop: int, candidates: Sequence[int]) -> list[_Range]:
         """Pass two over one text as it stands."""
-        left = max(MAX_CANDIDATES, (stop - start) // 32)
+        left = max(MAX_CANDIDATES, (stop - start) // 64)
         found: list[_Range] = []
         done: dict[int, int] = {}
         last = -1
