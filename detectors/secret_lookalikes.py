@@ -22,15 +22,16 @@ _HOLLOW = re.compile(
 )
 _REFERENCE = re.compile(
     rb"""(?x)
-    [<>{}] | \$[\w{(\[] | %(?:\w+%|[({sdv]) | @(?:[\w./{-]+\Z|@) | \[[\w .,*'"-]*\]? | \(.*\) | \*+\Z | \*[a-z]
+    [<>{}] | \$[\w{(\[] | %(?:\w+%|[({sdv]|env\() | @(?:[\w./{-]+\Z|@) | \[[\w .,*'"-]*\]? | \(.*\) | \*+\Z | \*[a-z]
     | \#[{ !] | \#[0-9a-fA-F]{3,8}\Z                     # $VAR ${VAR} {{x}} %VAR% <x> @file *** #fff: a hole, no value
     | (?:os|process|env|ENV|config|settings|self|this|secrets?|args|opts|options|request|req|data|params|vars|var
         |local|module|System|Deno|Bun|import|ctx|app|st|var|each|random_\w{2,16}|aws_\w{2,32}|azurerm_\w{2,32}
         |google_\w{2,32}|kubernetes_\w{2,32}|vault_\w{2,32})[.\[(]
-    | (?:https?|file|wss?|s3|gs): | /[A-Za-z]+/ | \.{1,2}/ | ~/ | arn: | projects/ | op:// | vault: | ssm: | ref\+
-    | [a-z][a-z0-9+.-]{1,20}://[^@]*\Z | @Microsoft\.KeyVault\( | __\w+__\Z | :[a-z_]+\Z | (?:required|nullable)\|
-    | AQICAH | 01000000d08c9ddf | gAAAAA | age-encryption | AgB[A-Za-z0-9+/=]{200} | sops: | pbkdf2[_:]
-    | ENC[\[(] | \$(?:2[abxy]|argon2\w{1,2}|[156]|pbkdf2[\w-]*|scrypt)\$   # locked or hashed
+    | (?:https?|file|wss?|s3|gs): | /[A-Za-z]+(?:/|\Z) | \.{1,2}/ | ~/ | arn: | projects/ | op:// | vault: | ssm:
+    | ref\+ | [a-z][a-z0-9+.-]{1,20}://[^@]*\Z | @Microsoft\.KeyVault\( | __\w+__\Z | :[a-z_:]+\Z | \?\w+\?\Z
+    | (?:required|nullable)\| | sha(?:1|256|512): | AQICAH | CiQA[A-Za-z0-9+/=]{80} | 01000000d08c9ddf | gAAAAA
+    | age-encryption | AgB[A-Za-z0-9+/=]{200}
+    | sops: | pbkdf2[_:] | ENC[\[(] | \$(?:2[abxy]|argon2\w{1,2}|[156]|pbkdf2[\w-]*|scrypt)\$   # locked or hashed
     | !(?:Ref|Sub|GetAtt|Join|ImportValue|vault|secret|env|ENV|include|reference|encrypted|var|file)\b
     | secret(?:smanager)?: | keyvault | env: | file: | awssm | (?:env|ENV|getenv|lookup|ref|sops|lastpass)\(
     """
@@ -50,17 +51,17 @@ _WORDS = frozenset(
     b"import export from if else end begin case when then do authentication authorization credentials credential "
     b"account email mail name id url host port database option options argument arguments command commands flag flags "
     b"description switch switches parameter parameters fail failed failure passed success skip skipped salt comment "
-    b"utf8 utf-8 contrase\xc3\xb1a Contrase\xc3\xb1a \xd0\xbf\xd0\xb0\xd1\x80\xd0\xbe\xd0\xbb\xd1\x8c "
+    b"scram-sha-256 utf8 utf-8 contrase\xc3\xb1a Contrase\xc3\xb1a \xd0\xbf\xd0\xb0\xd1\x80\xd0\xbe\xd0\xbb\xd1\x8c "
     b"\xd0\x9f\xd0\xb0\xd1\x80\xd0\xbe\xd0\xbb\xd1\x8c \xe5\xaf\x86\xe7\xa0\x81 passwort kennwort "
     b"\xe3\x83\x91\xe3\x82\xb9\xe3\x83\xaf\xe3\x83\xbc\xe3\x83\x89 wachtwoord senha parola".split()
 )
 _PROSE = re.compile(
-    rb"(?i)\b(?:enter|your|must|should|please|required|invalid|incorrect|reset|forgot|least|the|cannot|is|are|was|"
+    rb"(?i)\b(?:enter|your|must|should|please|required|invalid|incorrect|reset|forgot|least|the|cannot|no|without|is|are|was|"
     rb"use|used|for|not|of|must|may|when|if|characters?|field|with|and|or|to|from|new|confirm|change|repeat)\b"
 )
 _IDENTIFIER = re.compile(rb"[A-Za-z_][A-Za-z_]*(?:[.:\->]+[A-Za-z_]\w*)*")
 _INDEXED = re.compile(rb"[A-Za-z_][A-Za-z_.]*[\[(]")
-_NAME = re.compile(rb"[A-Z]+(?:_[A-Z]+)+")
+_NAME = re.compile(rb"[A-Z]{2,}(?:_[A-Z]*[0-9]{0,4}[A-Z]*)*_[A-Z]+")
 _SNAKE = re.compile(rb"[a-z]+\d?(?:_[a-z]+\d?)+")
 _NUMBER = re.compile(rb"[-+]?[\d_.,]+(?:[eE][-+]?\d+)?[KMGkmgs%]?|0[xX][0-9a-fA-F_]{1,18}[uUlL]{0,3}")
 _VERSION = re.compile(rb"[~^<>=]{0,2}v?\d{1,4}\.\d{1,6}(?:\.\d{1,6}){0,2}-?")
@@ -102,8 +103,11 @@ def _counted(secret: bytes) -> bool:
     steps = sum(1 for a, b in pairwise(secret) if b - a in (0, 1))
     if steps * 10 >= 6 * len(secret):
         return True
-    tail = secret[-24:]  # what follows a prefix
-    return any(tail[size:] == tail[:-size] for size in (2, 3, 4, 5, 6, 8) if len(tail) >= 3 * size)
+    for size in (2, 3, 4, 5, 6, 8):
+        tail = secret[-max(12, 3 * size) :]  # what follows a prefix
+        if len(tail) >= 3 * size and tail[size:] == tail[:-size]:
+            return True
+    return False
 
 
 def reference(value: bytes, quoted: bool, shell: bool) -> bool:
