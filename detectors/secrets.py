@@ -85,6 +85,7 @@ class Scanner:
         self._confirm: list[Confirm | None] = [None] * len(self.rules)  # made when first needed: most never are
         self._reach = [rule.window for rule in self.rules]
         self._named = [bool(rule.near) for rule in self.rules]
+        self._begun = [bool(first_pass.begun(rule)) for rule in self.rules]
         hidden = list(triggers(first_pass.prefixes(self.rules)))
         self._kinds = [kind for kind, _ in hidden]
         more = [first_pass.Numbered(len(self.rules) + at, pattern) for at, (_, pattern) in enumerate(hidden)]
@@ -186,6 +187,8 @@ class Scanner:
                     if not given:
                         continue
                 plain.append(one)
+                if self._begun[number]:
+                    hidden.append((Kind.TOKEN_PARTS, one >> 16))
             else:
                 hidden.append((self._kinds[number - len(self._named)], one >> 16))
         found = self._resolve(data, start, stop, plain)
