@@ -188,14 +188,25 @@ class Seams(NamedTuple):
 
 def seams(text: bytes, start: int, stop: int, at: int) -> Seams | None:
     """The seam that pass one saw up to `at`, and those that follow it part after part."""
-    seam = None
-    for found in _SEAM.finditer(text, max(start, at - _WIDEST), min(stop, at + 64)):
-        if found.start() >= at:
-            break
-        seam = found
+    if not _ODD.search(text, max(start, at - 64), min(stop, at + 64)):
+        return None  # words on both sides
+    seam = _seam_at(text, max(start, at - 40), at, stop) or _seam_at(text, max(start, at - _WIDEST), at, stop)
     if seam is None:
         return None
     return _around(text, start, stop, seam.start(), _chain(text, seam.start(), stop, _SEAM, _PART))
+
+
+_ODD = re.compile(rb"[0-9]|[A-Za-z]{16}|[!#$%^&*?][A-Za-z]|[A-Za-z][!#$^&*?]")
+
+
+def _seam_at(text: bytes, begin: int, at: int, stop: int) -> re.Match[bytes] | None:
+    """The last seam that begins in the range: most are short, and a wide search takes long."""
+    seam = None
+    for found in _SEAM.finditer(text, begin, min(stop, at + 64)):
+        if found.start() >= at:
+            break
+        seam = found
+    return seam
 
 
 def list_seams(text: bytes, start: int, stop: int, at: int) -> Seams | None:
