@@ -154,6 +154,8 @@ def _given(data: bytes, at: int, end: int, stop: int, loose: bool) -> tuple[int,
         return None
     option = prefix.startswith(b"-") or data[at : at + 1] == b"-"
     quote = given["quote"] or given["argument"]
+    if quote and quote[-1:] == data[opened - 1 : opened] and quote[-1:] not in data[end : given.end() - len(quote)]:
+        return None  # it closes the text the name stands in: input("Password: ")
     if given["gap"]:
         declared = option or _DECLARES.search(data, max(0, opened - 24), opened)
         if not declared or (b"," in given["gap"] and not given["argument"]):  # ("--password", variable)

@@ -63,7 +63,7 @@ def in_proportion(scanner: Counted, unit: str) -> None:
     _, scanned, calls, read = large
     size = len(unit.encode("utf-8", "surrogatepass")) * (LARGE // len(unit))
     assert scanned <= (FACTOR + 1) * size + SPARE
-    assert calls <= max(MAX_CANDIDATES, scanned // 64) + scanned // 64
+    assert calls <= max(MAX_CANDIDATES, scanned // 64) + scanned // 64 + 64
     assert read <= (1024 + 2 * max(rule.window for rule in scanner.rules)) * calls
 
 
