@@ -154,8 +154,8 @@ def _given(data: bytes, at: int, end: int, stop: int, loose: bool) -> tuple[int,
         return None
     option = prefix.startswith(b"-") or data[at : at + 1] == b"-"
     quote = given["quote"] or given["argument"]
-    if quote and quote[-1:] == data[opened - 1 : opened] and quote[-1:] not in data[end : given.end() - len(quote)]:
-        return None  # it closes the text the name stands in: input("Password: ")
+    if quote and _closes(data, opened, end, given.end("quote") if given["quote"] else given.end("argument"), quote):
+        return None
     if given["gap"]:
         declared = option or _DECLARES.search(data, max(0, opened - 24), opened)
         if not declared or (b"," in given["gap"] and not given["argument"]):  # ("--password", variable)
@@ -180,7 +180,7 @@ def _given(data: bytes, at: int, end: int, stop: int, loose: bool) -> tuple[int,
         value[:1] == b"+" and data[opened - 1 : opened] in _QUOTES
     ):
         return None  # --ask-password --verbose, "PASSWORD="+value
-    if said_again(data[opened:end], value):
+    if said_again(data[opened : end + len(after)], value):
         return None
     return first, last, bool(quote), tight or option
 
@@ -195,6 +195,16 @@ def _no_key(data: bytes, opened: int, name: bytes, given: re.Match[bytes], after
     if given["prose"] and after[:1].isalpha():
         return True
     return data.endswith(b"/etc/", 0, opened) or _ARN.search(data, max(0, opened - 96), opened) is not None
+
+
+def _closes(data: bytes, opened: int, end: int, stop: int, quote: bytes) -> bool:
+    """Whether the quote closes the text the name stands in: input("Password: ")."""
+    before = data[max(0, opened - len(quote) - 1) : opened]
+    return (
+        before.endswith(quote)
+        and not before.startswith(b"\\" + quote)
+        and quote[-1:] not in data[end : stop - len(quote)]
+    )
 
 
 def _chosen_word(value: bytes, quoted: bool) -> bool:
@@ -272,7 +282,7 @@ _ASSIGNS = re.compile(
 )
 _OTHER = re.compile(
     rb"(?i)(?:sha-?\d{0,3}|(?<![a-z0-9])h1|md5|commit|digest|hash|checksum|integrity|etag|revision|(?<![a-z])rev"
-    rb"|version|build|fingerprint|thumbprint|cache[ _.-]?key|uuid|guid"
+    rb"|version|build|serial|fingerprint|thumbprint|cache[ _.-]?key|uuid|guid"
     rb"|(?<!client)(?<!client.)(?<!key)(?<!key.)(?<![a-z])id"
     rb"|(?-i:(?<!clien)(?<!ke)[a-z]Id))"
     rb"[\"'`\\\]]{0,6}[ \t]{0,4}[=:][^=:]{0,8}\Z"

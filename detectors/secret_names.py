@@ -63,9 +63,9 @@ def holds_secret(before: bytes, name: bytes, after: bytes) -> bool:
 
 
 def said_again(name: bytes, value: bytes) -> bool:
-    """Whether the value is the name once more, perhaps with something before it: `clientSecret: my_client_secret`."""
+    """Whether the value is the name once more with something around it: `clientSecret: my_client_secret`."""
     words = parts(name[-48:])
     if len(words) < 2 or len(value) > 64:
         return False
     end, plain = b"".join(words[-2:]), re.sub(rb"[-_. ]", b"", value).lower()
-    return len(end) > _SHORT and plain.endswith(end)
+    return (len(end) > _SHORT and plain.endswith(end)) or value.startswith(name + b"_")
