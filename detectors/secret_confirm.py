@@ -315,7 +315,8 @@ def _nearby(rule: SecretRule) -> Confirm:
     `likely` where a word for a credential stands with the name and the value is given to it, `possible` where the
     value is assigned to the bare name or told after it, nothing where the two only stand near each other.
     """
-    choice = "|".join(rule.near).encode("ascii")
+    # An escaped line end before a name is no letter of it.
+    choice = "|".join(_NOT_AFTER.sub(r"(?:\g<0>|(?<=\\\\[nrt]))", name) for name in rule.near).encode("ascii")
     name, ending = re.compile(choice, re.IGNORECASE), re.compile(rb"(?:%b)\Z" % choice, re.IGNORECASE)
     shape, least, tier = re.compile(rule.pattern.encode("ascii") + _WHOLE), rule.min_entropy, rule.tier
 
@@ -378,11 +379,14 @@ def _given_to(data: bytes, at: int, end: int, first: int, value: bytes) -> Tier 
     return "possible" if _ASSIGNS.fullmatch(gap) or _IDENTIFIES.search(data, max(0, at - 24), first) else None
 
 
+_NOT_AFTER = re.compile(r"\(\?<!\[[^]]+\]\)")
+
+
 def _starts(data: bytes, at: int) -> bool:
     """Whether a name begins at `at`: `core` does in `my_core` and `myCore`, and does not in `score`."""
     before = data[at - 1] if at else 0
     if 97 <= before <= 122:
-        return not 97 <= data[at] <= 122
+        return not 97 <= data[at] <= 122 or _ESCAPED.search(data, max(0, at - 18), at) is not None
     return not (65 <= before <= 90 and data[at] >= 65)
 
 

@@ -66,7 +66,7 @@ def patterns(rule: Patterned) -> tuple[str, ...]:
     """The Hyperscan patterns that stand for the rule in pass one."""
     if rule.near:
         # The name alone: thousands of names with what follows each take a minute to compile, and names are rare.
-        names = (_AFTER_NO.sub(r"(?:^|[^\1])", name) for name in rule.near)
+        names = (_AFTER_NO.sub(r"(?:^|[^\1]|\\\\[nrt])", name) for name in rule.near)
         return tuple(f"(?i){_MAY_END.sub('', _AROUND.sub('', name))}" for name in names)
     if rule.keys:
         return (rule.trigger,) if rule.trigger else triggers(rule.keys)
