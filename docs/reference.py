@@ -47,7 +47,7 @@ secrets:
 | `enabled` | `false` leaves the rule or detector out |
 | `severity` | info, low, medium, high or critical |
 | `threshold` | how much it takes: entropy of a secret, events of a counting correlation, the bound of a detector |
-| `except` | where a behaviour rule stays silent: Sigma selections, one of which suffices; for a secret rule, its allow-list |
+| `except` | where a behaviour rule stays silent (Sigma selections, one suffices); the allow-list of a secret rule |
 """
 
 
