@@ -196,7 +196,7 @@ def seams(text: bytes, start: int, stop: int, at: int) -> Seams | None:
     return _around(text, start, stop, seam.start(), _chain(text, seam.start(), stop, _SEAM, _PART))
 
 
-_ODD = re.compile(rb"[0-9]|[A-Za-z]{16}|[!#$%^&*?][A-Za-z]|[A-Za-z][!#$^&*?]")
+_ODD = re.compile(rb"[0-9]|[A-Z]{4}|[A-Za-z]{16}|[!#$%^&*?][A-Za-z]|[A-Za-z][!#$^&*?]")
 
 
 def _seam_at(text: bytes, begin: int, at: int, stop: int) -> re.Match[bytes] | None:

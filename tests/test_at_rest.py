@@ -223,8 +223,9 @@ def dump(client: object, database: str) -> Iterator[bytes]:
 
 
 def files(folder: Path) -> Iterator[bytes]:
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
+    paths = (Path(at) / name for at, _, names in os.walk(folder) for name in names)  # a folder may go meanwhile
+    for path in sorted(paths):
+        with contextlib.suppress(FileNotFoundError):
             yield path.read_bytes()
 
 
