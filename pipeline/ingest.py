@@ -89,17 +89,18 @@ class Ingest:
         self.masked: Counter[str] = Counter()  # by rule id
         self._limits, self._key = limits, key
         self._normaliser = Normaliser(dialect.load())
-        self._words = _vocabularies(scanner, limits, self.masked)
-        self._homes: dict[tuple[str, bytes, bytes, str, str], _Home] = {}
-        self._homes_bytes = 0
         self._traces = Traces(self._normaliser.dialects.common.agent_services)
         self._lock = threading.Lock()  # one request at a time: the caches are shared
+        self.use(scanner)
 
     def use(self, scanner: Scanner) -> None:
         """Mask by other rules from the next request on; what was learnt under the old ones is forgotten."""
         with self._lock:
-            self._words = _vocabularies(scanner, self._limits, self.masked)
-            self._homes.clear()
+            self._words = {
+                "protobuf": Vocabulary(scanner, self._limits, decode.pair, self.masked),
+                "json": Vocabulary(scanner, self._limits, otlp_json.pair, self.masked),
+            }
+            self._homes: dict[tuple[str, bytes, bytes, str, str], _Home] = {}
             self._homes_bytes = 0
 
     @property
@@ -433,13 +434,6 @@ class Ingest:
             fingerprint=fingerprint,
             received_ns=received_ns,
         )
-
-
-def _vocabularies(scanner: Scanner, limits: Gateway, masked: Counter[str]) -> dict[Encoding, Vocabulary]:
-    return {
-        "protobuf": Vocabulary(scanner, limits, decode.pair, masked),
-        "json": Vocabulary(scanner, limits, otlp_json.pair, masked),
-    }
 
 
 def _pairs(item: Item) -> Iterable[bytes]:
