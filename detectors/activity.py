@@ -17,7 +17,6 @@ MAX_NAMES = 64
 MAX_SIGHTINGS = 2_048
 MAX_TEXT = 256  # characters of a name; longer entities are known by their hash
 
-NOT_TOOL = frozenset({"approval", "llm_call"})
 SUMS = (("bytes.out", "bytes_out"), ("bytes.in", "bytes_in"), ("tokens.in", "tokens_in"), ("tokens.out", "tokens_out"))
 
 

@@ -1,7 +1,8 @@
 """Pass one of the secret scan: the Hyperscan patterns of the rules, compiled into one database.
 
 A pattern of pass one only has to fire where its rule might match, once and early; it may fire too often, never
-too seldom. So it is the rule's pattern without what follows its shortest form, since every match is a call.
+too seldom. So it is the issuer's name or a telling prefix alone where there is one, and else the rule's pattern
+without what follows its shortest form, since every match is a call.
 """
 
 from __future__ import annotations
@@ -47,6 +48,8 @@ class Patterned(Protocol):
     def keys(self) -> tuple[str, ...]: ...
     @property
     def near(self) -> tuple[str, ...]: ...
+    @property
+    def window(self) -> int: ...
 
 
 _AHEAD = re.compile(r"\(\?[!=](?:[^()\\]|\\.)*\)$")
@@ -79,12 +82,12 @@ _MAY_END = re.compile(r"(?:\[[^]]*\]\??)?\(\?:[^()]*\)\?$")  # a name ends befor
 _AROUND = re.compile(r"\(\?<?[!=][^()]*\)")  # pass one knows no look-around
 
 
-def reach(rule: Patterned, window: int) -> int:
+def reach(rule: Patterned) -> int:
     """How far before the end pass one reports a match of the rule can begin: never more than its window."""
     if rule.trigger or rule.keys:
-        return window
+        return rule.window
     wide = max(_parser.parse(pattern).getwidth()[1] for pattern in patterns(rule))
-    return min(int(wide), window + NEAR if rule.near else window)
+    return min(int(wide), rule.window + NEAR if rule.near else rule.window)
 
 
 class Numbered(NamedTuple):

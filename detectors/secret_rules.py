@@ -4,7 +4,7 @@ A file is a list of groups, one an issuer, each with its rules. A rule names a s
 `pattern` alone is a token one can recognise by itself (`ghp_...`). `keys` plus `pattern` is a value one can only
 recognise by the name it is assigned to (`DD_API_KEY=...`); then the pattern must fit the whole value. `near` plus
 `pattern` is a token that looks like many others, recognised because its issuer is named shortly before it
-(`adafruit_key: ...`). In all three, the one capture group is the secret itself.
+(`adafruit_key: ...`) or is the host its request goes to. In all three, the one capture group is the secret itself.
 """
 
 from __future__ import annotations

@@ -155,7 +155,7 @@ def token_parts(text: bytes, start: int, stop: int, at: int, whole: bool) -> tup
     if b"=" in text[at:end].rstrip(b"="):  # NAME=value: the name only looks like a token's beginning
         return None, end
     begin = max(start, at - 128)
-    begin = at - (at - begin - len(text[begin:at].rstrip(_TOKEN_BYTES)))
+    begin += len(text[begin:at].rstrip(_TOKEN_BYTES))
     edits = _chain(text, end, stop, _LOOSE_SEAM, _TOKEN_PART)
     if not edits:
         return None, end

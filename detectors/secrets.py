@@ -9,6 +9,7 @@ saw encoded or in parts is decoded and scanned the same way, and masked where it
 from __future__ import annotations
 
 import hmac
+import html
 import re
 import threading
 from bisect import bisect_left, bisect_right
@@ -245,7 +246,7 @@ class Scanner:
             rule = self.rules[number]
             confirmed = self._confirm[number]
             if confirmed is None:
-                self._reach[number] = first_pass.reach(rule, rule.window)
+                self._reach[number] = first_pass.reach(rule)
                 confirmed = self._confirm[number] = confirm(rule)
             begin = max(start, to - self._reach[number], done.get(number, start))
             if begin < to:
@@ -279,16 +280,7 @@ def _merged(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     return merged
 
 
-_ENTITIES = {
-    b"&lt;": b"<",
-    b"&gt;": b">",
-    b"&quot;": b'"',
-    b"&apos;": b"'",
-    b"&#39;": b"'",
-    b"&#34;": b'"',
-    b"&amp;": b"&",
-}
-_ENTITY = re.compile(b"|".join(_ENTITIES))
+_ENTITY = re.compile(rb"&(?:lt|gt|quot|apos|amp|#3[49]);")
 
 
 def _as_it_was(secret: bytes) -> bytes:
@@ -296,7 +288,7 @@ def _as_it_was(secret: bytes) -> bytes:
     plain = unescape(secret)
     if b"%" in plain:
         plain = unquote_to_bytes(plain)
-    return _ENTITY.sub(lambda found: _ENTITIES[found[0]], plain) if b"&" in plain else plain
+    return _ENTITY.sub(lambda found: html.unescape(found[0].decode()).encode(), plain) if b"&" in plain else plain
 
 
 def _size(text: str) -> int:

@@ -28,8 +28,7 @@ def secret_rules(settings: Settings) -> rule.RuleSet:
 
 
 def scanner(settings: Settings, ruleset: rule.RuleSet) -> Scanner:
-    key = settings.deployment_key()
-    return Scanner(ruleset.secrets, key, CompiledCache(settings.cache_dir))
+    return Scanner(ruleset.secrets, settings.deployment_key(), CompiledCache(settings.cache_dir))
 
 
 def ingest(settings: Settings, ruleset: rule.RuleSet) -> Ingest:

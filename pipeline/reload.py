@@ -46,7 +46,7 @@ class Reload:
     def __init__(self, settings: Settings, running: RuleSet, metrics: Metrics, apply: Apply) -> None:
         self._settings, self._metrics, self._apply = settings, metrics, apply
         self._hash = running.hash
-        self._seen = fingerprint(settings.rules)
+        self._seen = stamps(settings.rules)
         self._asked = asyncio.Event()
 
     async def run(self) -> None:
@@ -68,7 +68,7 @@ class Reload:
 
     async def look(self, asked: bool = False) -> bool:
         """Swap the rules in if their files changed, or if somebody asked; whether other rules run now."""
-        now = await asyncio.to_thread(fingerprint, self._settings.rules)
+        now = await asyncio.to_thread(stamps, self._settings.rules)
         if now == self._seen and not asked:
             return False
         self._seen = now
@@ -91,7 +91,7 @@ class Reload:
         return True
 
 
-def fingerprint(rules: Rules) -> tuple[tuple[str, int, int], ...]:
+def stamps(rules: Rules) -> tuple[tuple[str, int, int], ...]:
     """Path, time and size of every file the rules are read from; a file that is gone is missing here."""
     files = [file for folder in rules.folders for file in folder.rglob("*") if file.suffix in (".yml", ".yaml")]
     if rules.overrides is not None:
