@@ -23,7 +23,6 @@ HEX: Final = "0123456789abcdef"
 B64: Final = ALNUM + "+/"
 B64URL: Final = ALNUM + "-_"
 UPPER: Final = string.ascii_uppercase + string.digits
-BASE32: Final = string.ascii_uppercase + "234567"
 KIND = Literal["token", "named", "url", "file", "word"]
 
 
