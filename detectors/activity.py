@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from detectors import entities
 from detectors.model import Sighting, Span, Window, digest
 
 WINDOW_NS = 60_000_000_000
@@ -15,6 +16,8 @@ MAX_OPEN = 8
 MAX_IDS = 10_000
 MAX_NAMES = 64
 MAX_SIGHTINGS = 2_048
+MAX_TASK = 200  # characters of a session's task
+MAX_CALLS = 256  # decided calls of a session; the oldest are forgotten first
 MAX_TEXT = 256  # characters of a name; longer entities are known by their hash
 
 SUMS = (("bytes.out", "bytes_out"), ("bytes.in", "bytes_in"), ("tokens.in", "tokens_in"), ("tokens.out", "tokens_out"))
@@ -42,6 +45,29 @@ class Activity(msgspec.Struct, array_like=True):
     closed_ns: int = 0  # windows that start before this are closed
     windows: dict[int, Building] = {}
     sighted: dict[str, None] = {}
+    tree: str = ""  # working tree, the first directory the session was told to be in
+    task: str = ""  # what it was last asked to do
+    decided: dict[str, str] = {}  # call → who allowed or denied it
+    agent: str = ""  # the agent last sighted in it
+
+    def hear(self, span: Span) -> None:
+        """Remember what later spans of the session are understood by: its working tree, task, decisions."""
+        fields = span.fields
+        if not self.tree and (tree := fields.get("workdir") or fields.get("cwd")):
+            self.tree = str(tree)[:MAX_TEXT]
+        if (asked := fields.get("task") or fields.get("prompt")) and (said := " ".join(str(asked)[:1000].split())):
+            self.task = said[:MAX_TASK]
+        if span.call_id and "approval.decision" in fields:
+            self.decided.pop(span.call_id, None)
+            self.decided[span.call_id] = _approver(span)[:MAX_TEXT]
+            if len(self.decided) > MAX_CALLS:
+                del self.decided[next(iter(self.decided))]
+
+    def approver(self, span: Span) -> str:
+        """Who allowed the span's call, as far as the session told; the literal "none" where nobody did."""
+        if "approval.decision" in span.fields:
+            return _approver(span)
+        return self.decided.get(span.call_id, "none") if span.call_id else "none"
 
     def add(self, span: Span) -> bool:
         """Count the span once; True when a window has become due to close."""
@@ -104,40 +130,40 @@ class Activity(msgspec.Struct, array_like=True):
 
     def sightings(self, span: Span) -> Iterator[Sighting]:
         """Entities of this span that the session had not shown before."""
-        fields = span.fields
-        for match in span.secrets:
-            detail = {"rule_id": match.rule_id, "surface": match.surface, "severity": match.severity.label}
-            yield from self._sight(span, "secret", match.fingerprint, detail)
-        hosts = fields.get("egress.hosts") or fields.get("egress.host")
-        if isinstance(hosts, str):
-            for host in hosts.split(",")[:MAX_NAMES]:
-                detail = {"host": host, "kind": span.kind, "tool": span.text("tool.name")[:200]}
-                yield from self._sight(span, "host", f"{span.agent_type}/{host}", detail)
-        for field, entity in (("credential", "credential"), ("commit.sha", "commit")):
-            if value := fields.get(field):
-                named = str(value)
-                yield from self._sight(span, entity, named if len(named) <= MAX_TEXT else digest(named), {})
+        self.agent = span.agent_id
+        for seen in entities.of(span):
+            name = seen.id if len(seen.id) <= MAX_TEXT else digest(seen.id)
+            mark = f"{seen.kind}/{name}/{seen.mark}" if seen.mark else f"{seen.kind}/{name}"
+            if mark in self.sighted:
+                continue
+            if len(self.sighted) >= MAX_SIGHTINGS:  # the oldest is forgotten; seen again, it has the same id again
+                del self.sighted[next(iter(self.sighted))]
+            self.sighted[mark] = None
+            detail = {"why": self.task, **seen.detail}
+            again = (seen.mark,) if seen.mark else ()
+            yield Sighting(
+                id=digest("sighting", self.tenant, seen.kind, name, self.session_id, *again),
+                tenant=self.tenant,
+                entity_kind=seen.kind,
+                entity_id=name,
+                agent_id=span.agent_id,
+                agent_type=span.agent_type,
+                session_id=self.session_id,
+                trace_id=span.trace_id,
+                span_id=span.span_id,
+                time_ns=span.start_ns,
+                detail={key: value for key, value in detail.items() if value},
+            )
 
-    def _sight(self, span: Span, kind: str, entity: str, detail: dict[str, str]) -> Iterator[Sighting]:
-        mark = f"{kind}/{entity}"
-        if mark in self.sighted:
-            return
-        if len(self.sighted) >= MAX_SIGHTINGS:  # the oldest is forgotten; seen again, it has the same id again
-            del self.sighted[next(iter(self.sighted))]
-        self.sighted[mark] = None
-        yield Sighting(
-            id=digest("sighting", self.tenant, kind, entity, self.session_id),
-            tenant=self.tenant,
-            entity_kind=kind,
-            entity_id=entity,
-            agent_id=span.agent_id,
-            agent_type=span.agent_type,
-            session_id=self.session_id,
-            trace_id=span.trace_id,
-            span_id=span.span_id,
-            time_ns=span.start_ns,
-            detail={name: value for name, value in detail.items() if value},
-        )
+
+def _approver(span: Span) -> str:
+    """Who decided, in words: the human's name, the rule or hook that did, or who refused."""
+    source = span.text("approval.source") or "unknown"
+    if span.fields.get("approval.decision") == "deny":
+        return f"denied by {source}"
+    if span.fields.get("approval.decision") != "allow":
+        return "none"
+    return span.text("user") or source if source == "human" else source
 
 
 def _count(window: Building, span: Span, now: int) -> None:

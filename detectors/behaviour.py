@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from operator import is_
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import hyperscan
 import msgspec
 
+from detectors import facts
 from detectors.detector import Detector, finding
 from detectors.model import Category, Confidence, Finding, Scalar, Severity, Span
 from detectors.sigma import Condition, Get, Sign
@@ -43,8 +44,21 @@ class SpanRule(msgspec.Struct, frozen=True, kw_only=True):
     applies: Callable[[Span], bool]
     condition: Condition
     exceptions: tuple[Condition, ...] = ()
+    rows: tuple[str, ...] = ()
     file: str = ""
     source: Mapping[str, Any] = {}
+
+    @property
+    def by_act(self) -> bool:
+        """Whether the rule reads facts, and so is tested on one act at a time."""
+        return not self.condition.fields.isdisjoint(facts.FIELDS)
+
+
+class Matched(NamedTuple):
+    """A rule that matches a span, and the act on which it does; no act for a rule that reads no facts."""
+
+    rule: SpanRule
+    act: facts.Act | None
 
 
 def _words(values: Iterable[str]) -> str | None:
@@ -87,8 +101,8 @@ class Matcher:
         self._scratch: Any = None
         self._batch: tuple[Span, ...] = ()
         self._ids: frozenset[int] = frozenset()
-        self._index: dict[int, tuple[SpanRule, ...]] = {}
-        self._hits: dict[int, tuple[SpanRule, ...]] = {}
+        self._index: dict[int, tuple[Matched, ...]] = {}
+        self._hits: dict[int, tuple[Matched, ...]] = {}
         self._build()
 
     def _build(self) -> None:
@@ -103,6 +117,7 @@ class Matcher:
                     self._register(place, sign, numbers)
         self._scanned = frozenset(field for fields in self._patterns for field in fields)
         self._needed = self._scanned | frozenset(self._present)
+        self._facts = any(rule.by_act for rule in self.rules)
         if numbers:
             self._database = database(tuple((text, flags(caseless, dotall)) for text, caseless, dotall in numbers))
             self._scratch = self._database.scratch.clone()  # one per thread that may scan
@@ -122,7 +137,7 @@ class Matcher:
                 self._patterns.append({})
             self._patterns[number].setdefault(sign.field, []).append(place)
 
-    def prepare(self, spans: Sequence[Span]) -> dict[int, tuple[SpanRule, ...]]:
+    def prepare(self, spans: Sequence[Span]) -> dict[int, tuple[Matched, ...]]:
         """Rules that match, by index of the span; spans that match none are absent."""
         if len(spans) != len(self._batch) or not all(map(is_, spans, self._batch)):
             self._hits = {}
@@ -132,13 +147,13 @@ class Matcher:
             self._hits = {id(spans[i]): rules for i, rules in self._index.items()}
         return self._index
 
-    def of(self, span: Span) -> tuple[SpanRule, ...]:
+    def of(self, span: Span) -> tuple[Matched, ...]:
         """Rules that match this span."""
         if id(span) not in self._ids:
             self.prepare((span,))
         return self._hits.get(id(span), ())
 
-    def _match(self, spans: Sequence[Span]) -> dict[int, tuple[SpanRule, ...]]:
+    def _match(self, spans: Sequence[Span]) -> dict[int, tuple[Matched, ...]]:
         tries = self._candidates(spans)
         if self._secret:
             for i, span in enumerate(spans):
@@ -147,13 +162,15 @@ class Matcher:
         if self._always:
             for i in range(len(spans)):
                 tries.setdefault(i, set()).update(self._always)
-        found: dict[int, tuple[SpanRule, ...]] = {}
+        found: dict[int, tuple[Matched, ...]] = {}
         for i, places in tries.items():
-            matched = [self.rules[place] for place in sorted(places) if _holds(self.rules[place], spans[i])]
+            span = spans[i]
+            views = _views(span) if any(self.rules[place].by_act for place in places) else ()
+            matched = [one for place in sorted(places) if (one := _try(self.rules[place], span, views))]
             if matched and self._after:
-                names = ",".join(rule.id for rule in matched)
-                view = msgspec.structs.replace(spans[i], fields={**spans[i].fields, MATCHED: names})
-                matched += [self.rules[place] for place in self._after if _holds(self.rules[place], view)]
+                names = ",".join(one.rule.id for one in matched)
+                view = msgspec.structs.replace(span, fields={**span.fields, MATCHED: names})
+                matched += [one for place in self._after if (one := _try(self.rules[place], view, ()))]
             if matched:
                 found[i] = tuple(matched)
         return found
@@ -173,6 +190,13 @@ class Matcher:
                     value = fields[field]
                     texts.append(value if type(value) is str else _spelled(value))
                     owners.append((i, field))
+            if self._facts and not facts.SOURCES.isdisjoint(fields):
+                for field, text in _told(facts.of(span).acts, needed):
+                    if field in present:
+                        tries.setdefault(i, set()).update(present[field])
+                    if field in scanned:
+                        texts.append(text)
+                        owners.append((i, field))
         if texts:
             starts, buffer = _join(texts)
             hits: list[tuple[int, int]] = []
@@ -231,6 +255,29 @@ def _spelled(value: Scalar) -> str:
     return str(value)
 
 
+def _told(acts: Sequence[facts.Act], needed: frozenset[str]) -> Iterator[tuple[str, str]]:
+    """Every fact that a rule may look for, all its values in one text, a line each."""
+    lines: dict[str, list[str]] = {}
+    for act in acts:
+        for field in act.keys() & needed:
+            value = act[field]
+            lines.setdefault(field, []).extend(value if isinstance(value, tuple) else (_spelled(value),))
+    for field, values in lines.items():
+        yield field, "\n".join(dict.fromkeys(values))
+
+
+def _views(span: Span) -> list[tuple[facts.Act, Span]]:
+    """The span once per act, the act's facts among its fields."""
+    acts = facts.of(span).acts
+    return [(act, msgspec.structs.replace(span, fields={**span.fields, **act})) for act in acts]
+
+
+def _try(rule: SpanRule, span: Span, views: Iterable[tuple[facts.Act, Span]]) -> Matched | None:
+    if not rule.by_act:
+        return Matched(rule, None) if _holds(rule, span) else None
+    return next((Matched(rule, act) for act, view in views if _holds(rule, view)), None)
+
+
 def _holds(rule: SpanRule, span: Span) -> bool:
     return rule.applies(span) and rule.condition.test(span) and not any(e.test(span) for e in rule.exceptions)
 
@@ -269,10 +316,10 @@ class BehaviourRules(Detector[Span, Approvals]):
             state.calls[event.call_id] = (decided[0][:MAX_WHAT], decided[1][:MAX_WHAT], decided[2][:MAX_WHAT])
             if len(state.calls) > MAX_APPROVALS:
                 del state.calls[next(iter(state.calls))]
-        for rule in self._matcher.of(event):
+        for rule, act in self._matcher.of(event):
             if rule.reports:
                 known = decided if decided[0] else state.calls.get(event.call_id, ("", "", ""))
-                yield _report(self, rule, event, known)
+                yield _report(self, rule, event, known, act)
 
 
 def approval(span: Span) -> tuple[str, str, str]:
@@ -280,7 +327,9 @@ def approval(span: Span) -> tuple[str, str, str]:
     return span.text("approval.decision"), span.text("approval.source"), span.text("user")
 
 
-def _report(detector: BehaviourRules, rule: SpanRule, span: Span, decided: tuple[str, str, str]) -> Finding:
+def _report(
+    detector: BehaviourRules, rule: SpanRule, span: Span, decided: tuple[str, str, str], act: facts.Act | None
+) -> Finding:
     decision, source, who = decided
     severity, approver = rule.severity, "none"
     if rule.approved is not None:
@@ -290,7 +339,11 @@ def _report(detector: BehaviourRules, rule: SpanRule, span: Span, decided: tuple
                 severity = min(severity, rule.approved)
         elif decision == "deny":
             approver, severity = f"denied by {source or 'unknown'}", min(severity, Severity.LOW)
-    evidence = {**describe(span), "approver": approver} if rule.approved is not None else describe(span)
+    evidence = describe(span, act)
+    if rule.approved is not None:
+        evidence["approver"] = approver
+    if rule.runbook:
+        evidence["runbook"] = rule.runbook
     return finding(
         detector,
         span,
@@ -304,13 +357,15 @@ def _report(detector: BehaviourRules, rule: SpanRule, span: Span, decided: tuple
     )
 
 
-def describe(span: Span) -> dict[str, str]:
-    """Who did what where, for a reader: masked already, and cut short."""
+def describe(span: Span, act: facts.Act | None = None) -> dict[str, str]:
+    """Who did what where, for a reader: masked already, and cut short. `act` is the part that matters."""
     text = span.text
     what = text("command.line") or text("db.statement") or text("url") or text("path") or text("arguments")
+    part = str((act or {}).get("command.words", ""))[:MAX_WHAT]
     known = {
         "who": text("user") or span.agent_id or span.resource.service,
         "what": what[:MAX_WHAT],
+        "part": part if part != what else "",
         "tool": text("tool.name"),
         "host": text("egress.hosts") or text("egress.host") or text("host.name"),
         "path": text("path"),

@@ -11,6 +11,7 @@ import msgspec
 from detectors.behaviour import VIRTUAL, Matcher, approval, describe
 from detectors.detector import Detector, finding
 from detectors.egress import Destinations
+from detectors.facts import Act
 from detectors.model import Category, Confidence, Finding, Severity, Span
 
 Kind: TypeAlias = Literal["temporal_ordered", "temporal", "event_count", "value_count"]
@@ -45,6 +46,7 @@ class CorrelationRule(msgspec.Struct, frozen=True, kw_only=True):
     group_by: tuple[str, ...] = ()
     at_least: int = 0  # events or distinct values, for the counting kinds
     field: str = ""  # whose distinct values are counted
+    rows: tuple[str, ...] = ()
     file: str = ""
     source: Mapping[str, Any] = {}
 
@@ -99,7 +101,7 @@ class Correlations(Detector[Span, Tracks]):
 
     def select(self, events: Sequence[Span]) -> Iterable[int]:
         matched = self._matcher.prepare(events)
-        steps = {i for i, rules in matched.items() if any(rule.id in self._by_step for rule in rules)}
+        steps = {i for i, rules in matched.items() if any(one.rule.id in self._by_step for one in rules)}
         return [i for i, span in enumerate(events) if i in steps or span.kind == "approval"]
 
     def observe(self, event: Span, state: Tracks) -> Iterator[Finding]:
@@ -112,12 +114,12 @@ class Correlations(Detector[Span, Tracks]):
         if decision == "deny":
             return
         touched: dict[str, tuple[CorrelationRule, Track]] = {}
-        for matched in self._matcher.of(event):
+        for matched, act in self._matcher.of(event):
             if matched.approved is not None and (by_human or event.call_id in state.allowed):
                 continue
             for rule, place in self._by_step.get(matched.id, ()):
                 key, track = self._track(rule, event, state)
-                hit = _hit(event, rule.field)
+                hit = _hit(event, rule.field, act)
                 if _remember(track, place, hit, rule, state.watermark_ns):
                     touched[key] = (rule, track)
         state.watermark_ns = max(state.watermark_ns, event.start_ns)
@@ -140,14 +142,14 @@ class Correlations(Detector[Span, Tracks]):
         return key, track
 
 
-def _hit(span: Span, field: str = "") -> Hit:
-    what = describe(span)
+def _hit(span: Span, field: str = "", act: Act | None = None) -> Hit:
+    what = describe(span, act)
     return Hit(
         span.start_ns,
         span.call_id or span.id,
         span.trace_id,
         span.span_id,
-        (what.get("what") or what.get("tool") or span.name)[:MAX_NOTE],
+        (what.get("part") or what.get("what") or what.get("tool") or span.name)[:MAX_NOTE],
         span.text(field)[:200] if field else what.get("host", ""),
     )
 
@@ -231,6 +233,7 @@ def _report(detector: Correlations, rule: CorrelationRule, event: Span, chain: l
             **({"host": deciding.value} if deciding.value and not rule.field else {}),
             **steps,
             "approver": "none",
+            **({"runbook": rule.runbook} if rule.runbook else {}),
         },
         span_ids=tuple(hit.span_id for hit in chain if hit.span_id),
         standards=rule.standards,

@@ -13,16 +13,20 @@ from typing import Any, TypeAlias, cast
 
 import msgspec
 
+from detectors import entities
 from detectors.activity import LATENESS_NS, WINDOW_NS, Activity
 from detectors.alerting import Alerting, Case
 from detectors.detector import Detector
 from detectors.errors import StateError
+from detectors.evidence import complete
 from detectors.model import Event, Failure, Outcome, Sighting, Span, Window, digest
 
 AnyDetector: TypeAlias = Detector[Any, Any]
 FORMAT = 2
 QUIET_NS = WINDOW_NS + LATENESS_NS  # a session this long without a new arrival has its windows closed
 TAG_BYTES = 32
+PLACED = frozenset({"path", "command.line", "code"})  # fields that are read against the session's working tree
+TELLING = frozenset({"workdir", "cwd", "task", "prompt", "approval.decision"})
 MAX_RECENT = 16_384  # windows and sightings remembered by id: more than lie between two checkpoints
 
 
@@ -31,12 +35,17 @@ class _Session(msgspec.Struct):
     activity: Activity
     states: dict[int, Any] = {}  # detector's place in the list → its state
 
+    @property
+    def tree(self) -> str:
+        return self.activity.tree
+
 
 class _Asleep(msgspec.Struct):
     """A silent session as the bytes of its `_Saved`, which the next snapshot has ready."""
 
     received_ns: int
     saved: msgspec.Raw
+    tree: str = ""
 
 
 class _Slot(msgspec.Struct):
@@ -143,7 +152,25 @@ class Engine:
 
     # spans
 
+    def _placed(self, spans: list[Span]) -> list[Span]:
+        """The spans, those that name files with the working tree their session told before."""
+        trees: dict[str, str] = {}
+        placed = spans
+        for i, span in enumerate(spans):
+            fields = span.fields
+            if told := fields.get("workdir") or fields.get("cwd"):
+                kept = self._sessions.get(span.session_key)
+                trees.setdefault(span.session_key, kept.tree if kept and kept.tree else str(told))
+            if "workdir" in fields or fields.keys().isdisjoint(PLACED):
+                continue
+            kept = self._sessions.get(span.session_key)
+            if tree := kept.tree if kept and kept.tree else trees.get(span.session_key, ""):
+                placed = list(spans) if placed is spans else placed
+                placed[i] = msgspec.structs.replace(span, fields={**fields, "workdir": tree})
+        return placed
+
     def _spans(self, spans: list[Span], outcomes: list[Outcome]) -> None:
+        spans = self._placed(spans)
         always, todo = self._select(self._on_span, spans)
         sessions, awake = self._sessions, self._awake
         for i, span in enumerate(spans):
@@ -162,12 +189,14 @@ class Engine:
                 outcomes.extend(activity.due())
             awake.pop(key, None)
             awake[key] = session
-            fields = span.fields
-            if span.secrets or "egress.host" in fields or "credential" in fields or "commit.sha" in fields:
+            seen = span.fields.keys()
+            if not seen.isdisjoint(TELLING):
+                activity.hear(span)
+            if span.secrets or span.agent_id != activity.agent or not seen.isdisjoint(entities.TRIGGERS):
                 outcomes.extend(activity.sightings(span))
             if always or i in todo:
                 for slot in sorted((*always, *todo.get(i, ()))):
-                    self._observe(slot, span, session.states, outcomes)
+                    self._observe(slot, span, session.states, outcomes, activity)
             if received - next(iter(awake.values())).received_ns > QUIET_NS:
                 self._close_quiet(received, outcomes)
 
@@ -183,7 +212,7 @@ class Engine:
     def _sleep(self, key: str, session: _Session) -> _Session | _Asleep:
         """The session put away; as it was when a detector's `dump` fails, which the next snapshot will tell."""
         try:
-            return _Asleep(session.received_ns, self._saved(key, session))
+            return _Asleep(session.received_ns, self._saved(key, session), session.tree)
         except Exception:  # noqa: BLE001 - one broken detector must not stop the others
             return session
 
@@ -266,7 +295,14 @@ class Engine:
                     todo.setdefault(i, []).append(place)
         return always, todo
 
-    def _observe(self, place: int, event: Any, states: dict[int, Any], outcomes: list[Outcome]) -> None:
+    def _observe(
+        self,
+        place: int,
+        event: Any,
+        states: dict[int, Any],
+        outcomes: list[Outcome],
+        session: Activity | None = None,
+    ) -> None:
         """One detector on one event; whatever it raises becomes a Failure and the engine goes on."""
         detector = self.detectors[place]
         try:
@@ -276,6 +312,7 @@ class Engine:
                 if place not in states:
                     states[place] = detector.new_state()
                 found = list(detector.observe(event, states[place]))
+            found = [complete(one, event, session) for one in found]
         except Exception as error:  # noqa: BLE001 - one broken detector must not stop the others
             outcomes.append(_failure(detector, event, type(error).__name__))
             return
@@ -332,7 +369,8 @@ class Engine:
         for raw in saved.sessions:
             one = _decode_saved(raw)
             if one.key not in awake:
-                self._sessions[one.key] = _Asleep(one.received_ns, raw.copy())
+                tree = one.activity.tree if one.activity else ""
+                self._sessions[one.key] = _Asleep(one.received_ns, raw.copy(), tree)
             elif one.activity is not None:
                 self._sessions[one.key] = self._awake[one.key] = _Session(one.received_ns, one.activity, states(one))
         self._agents = {one.key: _Slot(states(one)) for one in saved.agents}

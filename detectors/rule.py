@@ -1,6 +1,7 @@
 """Rule files become rules: read strictly, every error found told at once, one deployment's overrides laid over.
 
-A folder holds `secrets/*.yml` (our own form), `egress/*.yml` (destination lists) and, anywhere else, Sigma rules
+A folder holds `secrets/*.yml` (our own form), `egress/*.yml` (destination lists), `policies/*.yml` (one per agent
+type), `inventory/*.yml` (what the organisation knows about its agents) and, anywhere else, Sigma rules
 and Sigma correlations of logsource product `ai_agent`. What Sigma has no word for is in its block `spanwatch`.
 """
 
@@ -26,7 +27,9 @@ from detectors.behaviour import MATCHED, VIRTUAL, Matcher, SpanRule
 from detectors.correlation import CorrelationRule, Kind
 from detectors.egress import RANK, Destinations, EgressFile
 from detectors.errors import RuleError, RuleErrors
+from detectors.inventory import Inventory
 from detectors.model import Category, Confidence, Severity, Span
+from detectors.policy import Policy
 from detectors.secret_findings import Allowed
 from detectors.secret_rules import SecretRule, read_secrets
 from detectors.sigma import Condition, Get, Unsupported, compile_condition
@@ -82,6 +85,7 @@ class Extra(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     approved: Literal["info", "low", "medium", "high", "critical"] | None = None
     examples: Examples = Examples()
     also: tuple[str, ...] = ()
+    rows: tuple[str, ...] = ()  # what of the requirement catalogue the rule shows
 
 
 class Override(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -107,6 +111,8 @@ class RuleSet(msgspec.Struct, frozen=True, kw_only=True):
     behaviour: tuple[SpanRule, ...]
     correlation: tuple[CorrelationRule, ...]
     destinations: Destinations
+    policies: dict[str, Policy] = {}  # by agent type
+    inventory: Inventory = Inventory()
     overrides: dict[str, Override]
     allowed: dict[str, tuple[Allowed, ...]] = {}
     hash: str
@@ -135,6 +141,8 @@ class _Reading:
         files = [(folder, file) for folder in folders for file in self._files(folder)]
         secrets: list[SecretRule] = []
         lists: list[EgressFile] = []
+        policies: dict[str, Policy] = {}
+        inventories: list[Inventory] = []
         documents: list[tuple[str, str, Any]] = []
         for folder, file in files:
             self._hash(file)
@@ -148,6 +156,10 @@ class _Reading:
                 continue
             elif room == "egress":
                 lists += [one for _, _, raw in self._load(file) if (one := self._convert(file, raw, EgressFile))]
+            elif room == "policies":
+                self._policies(file, policies)
+            elif room == "inventory":
+                inventories += [one for _, _, raw in self._load(file) if (one := self._convert(file, raw, Inventory))]
             else:
                 documents += self._load(file)
         destinations = Destinations(lists)
@@ -170,10 +182,22 @@ class _Reading:
             behaviour=behaviour,
             correlation=tuple(self._overlaid(correlations, changes)),
             destinations=destinations,
+            policies=policies,
+            inventory=Inventory.joined(inventories),
             overrides=changes,
             allowed=allowed,
             hash=self.digest.hexdigest(),
         )
+
+    def _policies(self, file: Path, policies: dict[str, Policy]) -> None:
+        """One policy a document; an agent type has one."""
+        for name, path, raw in self._load(file):
+            policy = self._convert(name, raw, Policy, path)
+            if policy is None:
+                continue
+            if policy.agent_type in policies:
+                self._wrong(name, f"{path}.agent_type", f"{policy.agent_type} has a policy already")
+            policies[policy.agent_type] = policy
 
     def _wrong(self, file: Path | str, path: str, reason: str) -> None:
         self.errors.append(RuleError(str(file), path, reason))
@@ -272,6 +296,7 @@ class _Reading:
             "blind_spots": extra.blind_spots,
             "runbook": extra.runbook,
             "status": parsed.status.name.lower() if parsed.status else "stable",
+            "rows": extra.rows,
             "file": file,
             "source": raw,
         }

@@ -3,6 +3,7 @@
 pySigma parses; this module supports the subset below and refuses the rest, because a condition understood half is
 a rule that never fires. Modifiers: contains, startswith, endswith, re (with i, m, s), cased, all, neq, exists, lt,
 lte, gt, gte; wildcards, numbers, booleans and null. Values compare without case unless `cased` or `re`.
+A field of several values meets a condition when one of its values does.
 Not supported: keywords without a field, cidr, base64, wide, windash, expand, fieldref, time parts.
 """
 
@@ -18,7 +19,7 @@ from sigma import types as st
 
 from detectors.model import Scalar, Span
 
-Get: TypeAlias = Callable[[Span], Scalar | None]
+Get: TypeAlias = Callable[[Span], Scalar | tuple[str, ...] | None]
 Test: TypeAlias = Callable[[Span], bool]
 
 FLAGS = {
@@ -110,18 +111,18 @@ def _test(field: str, value: st.SigmaType, get: Get) -> Condition:
     if isinstance(value, st.SigmaBool):
         wanted = bool(value)
         words = ("true", True) if wanted else ("false", False)
-        return Condition(lambda span: _lower(get(span)) in words, present, 0.2, fields)
+        return Condition(lambda span: any(_lower(one) in words for one in _each(get(span))), present, 0.2, fields)
     if isinstance(value, st.SigmaNumber):
         number = float(value.number)
-        return Condition(lambda span: _number(get(span)) == number, present, 0.2, fields)
+        return Condition(lambda span: any(_number(one) == number for one in _each(get(span))), present, 0.2, fields)
     if isinstance(value, st.SigmaCompareExpression):
         if value.op.name not in ORDER:
             raise Unsupported(f"{field}: comparison {value.op.name.lower()}")
         limit, holds = float(value.number.number), ORDER[value.op.name]
 
         def compare(span: Span) -> bool:
-            found = _number(get(span))
-            return found is not None and holds(found, limit)
+            numbers = map(_number, _each(get(span)))
+            return any(one is not None and holds(one, limit) for one in numbers)
 
         return Condition(compare, present, 0.2, fields)
     if isinstance(value, st.SigmaRegularExpression):
@@ -139,8 +140,7 @@ def _regex(field: str, get: Get, pattern: str, flags: set[str]) -> Condition:
         raise Unsupported(f"{field}: regular expression: {error}") from None
 
     def test(span: Span) -> bool:
-        found = get(span)
-        return found is not None and search(_text(found)) is not None
+        return any(search(_text(one)) is not None for one in _each(get(span)))
 
     if search("") is not None:
         return Condition(test, frozenset((Sign(field),)), 0.1, frozenset((field,)))
@@ -164,8 +164,7 @@ def _string(field: str, get: Get, value: st.SigmaString) -> Condition:
     literals = [part for part in parts if isinstance(part, str)]
 
     def test(span: Span) -> bool:
-        found = get(span)
-        return found is not None and whole(_text(found)) is not None
+        return any(whole(_text(one)) is not None for one in _each(get(span)))
 
     fields = frozenset((field,))
     if not literals:
@@ -181,6 +180,12 @@ def _part(part: str | st.SpecialChars | st.Placeholder) -> str:
     if isinstance(part, str):
         return str(re2.escape(part))
     return ".*" if part == st.SpecialChars.WILDCARD_MULTI else "."
+
+
+def _each(value: Scalar | tuple[str, ...] | None) -> tuple[Scalar, ...]:
+    if value is None:
+        return ()
+    return value if isinstance(value, tuple) else (value,)
 
 
 def _text(value: Scalar) -> str:

@@ -267,6 +267,7 @@ def test_an_entity_is_sighted_once_per_session() -> None:
     fields = {"egress.host": "a.example", "egress.hosts": "a.example,b.example", "credential": "bot"}
     seen = sightings(engine.run([span(0, fields=fields, secrets=(match,)), span(1, fields=fields, secrets=(match,))]))
     assert sorted((one.entity_kind, one.entity_id) for one in seen) == [
+        ("agent", "a1"),
         ("credential", "bot"),
         ("host", "test-agent/a.example"),
         ("host", "test-agent/b.example"),
@@ -297,7 +298,8 @@ class Seen(Detector[Sighting, Count]):
 def test_activity_delivered_again_is_not_seen_again_also_after_a_restart() -> None:
     """Another partition's worker that was killed sends its last windows and sightings a second time."""
     first, second = (
-        sightings(Engine([]).run([span(0, session=name, fields={"credential": "bot"})])) for name in ("s1", "s2")
+        sightings(Engine([]).run([span(0, session=name, agent="", fields={"credential": "bot"})]))
+        for name in ("s1", "s2")
     )
     engine = Engine([Seen()], key=b"k")
     assert len([o for o in engine.run([*first, *first]) if isinstance(o, Finding)]) == 1

@@ -53,7 +53,7 @@ def cases(part: str) -> list[Any]:
 
 def matched(name: str, chain: list[dict[str, Any]]) -> bool:
     """Whether a rule that only serves as a step matches the example."""
-    return any(one.id == name for one in Matcher(RULES.behaviour).of(example(chain[0])))
+    return any(one.rule.id == name for one in Matcher(RULES.behaviour).of(example(chain[0])))
 
 
 @pytest.mark.parametrize(("name", "chain"), cases("match"))

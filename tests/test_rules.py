@@ -137,7 +137,7 @@ def test_the_scan_over_a_batch_finds_what_each_condition_alone_finds(
     matcher = Matcher(odd_rules.behaviour)
     matcher.prepare(spans)
     for one in spans:
-        assert {r.id for r in matcher.of(one)} == {r.id for r in odd_rules.behaviour if r.condition.test(one)}
+        assert {m.rule.id for m in matcher.of(one)} == {r.id for r in odd_rules.behaviour if r.condition.test(one)}
 
 
 REFUSED: list[tuple[str, str, str]] = [

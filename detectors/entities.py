@@ -1,0 +1,68 @@
+"""What a Span shows that other sessions may show too: secrets, hosts, credentials, commits, owners, feed events.
+
+Each becomes a Sighting, and detectors of scope `entity` see all Sightings of one entity, whatever session they
+come from. A new kind of entity is one function here and its fields among the triggers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, TypeAlias
+
+from detectors.model import Span
+
+MAX_HOSTS = 64
+
+
+class Seen(NamedTuple):
+    """An entity a span shows. A session shows an entity once for each `mark`."""
+
+    kind: str
+    id: str
+    detail: dict[str, str]
+    mark: str = ""
+
+
+def _agent(span: Span) -> Iterator[Seen]:
+    """Every session shows its agent once, however little else it shows."""
+    if span.agent_id:
+        detail = {
+            "user": span.text("user"),
+            "model": span.text("model"),
+            "environment": span.text("environment"),
+            "version": span.resource.service_version,
+        }
+        yield Seen("agent", span.agent_id, detail)
+
+
+def _secrets(span: Span) -> Iterator[Seen]:
+    for match in span.secrets:
+        detail = {"rule_id": match.rule_id, "surface": match.surface, "severity": match.severity.label}
+        yield Seen("secret", match.fingerprint, detail)
+
+
+def _hosts(span: Span) -> Iterator[Seen]:
+    hosts = span.fields.get("egress.hosts") or span.fields.get("egress.host")
+    if isinstance(hosts, str):
+        for host in hosts.split(",")[:MAX_HOSTS]:
+            detail = {"host": host, "kind": span.kind, "tool": span.text("tool.name")[:200]}
+            yield Seen("host", f"{span.agent_type}/{host}", detail)
+
+
+def _named(span: Span) -> Iterator[Seen]:
+    for field, kind in (("credential", "credential"), ("commit.sha", "commit")):
+        if value := span.fields.get(field):
+            yield Seen(kind, str(value), {})
+
+
+Source: TypeAlias = Callable[[Span], Iterator[Seen]]
+SOURCES: tuple[Source, ...] = (_agent, _secrets, _hosts, _named)
+TRIGGERS = frozenset(
+    {"egress.host", "credential", "commit.sha"}
+)  # a span with none of them shows its agent and its secrets
+
+
+def of(span: Span) -> Iterator[Seen]:
+    """Every entity of the span."""
+    for source in SOURCES:
+        yield from source(span)

@@ -1,0 +1,194 @@
+"""Scenarios of the requirement catalogue as files: what emitters send, the alert that must come, and a benign twin.
+
+A file of `tests/scenarios` is named after its row and holds one or more YAML documents:
+
+    title: An agent drops a table and nobody approved it
+    service: claude-code                # of the resource; `resource` holds further attributes
+    records:                            # OTLP spans, or logs where `log: event.name` stands in place of `span`
+      - {at: 0, span: execute_tool bash, session: s1, attributes: {gen_ai.tool.name: bash, ...}}
+    expect:                             # alerts that must come; `evidence` holds words each value must contain
+      - {rule: destructive.sql, severity: high, evidence: {part: DROP}}
+    twin:                               # the same with its cause taken away, or what an honest agent does
+      records: [...]
+    rules: [...]                        # folder of policies, inventory or further rules, beside the scenario files
+
+`at` is in seconds; `took` too. A record's `resource` overrides the file's. Attribute values that are mappings or
+lists are sent as JSON text. Holes such as <alnum:36> are filled, the same hole text with the same text everywhere.
+A record with `feed: NAME` is a feed event, sent as `spanwatch feed` sends it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+
+import detectors
+from detectors import rule
+from detectors.engine import Engine
+from detectors.model import Alert, Event, Finding, Outcome, Sighting, Window, digest
+from detectors.secret_rules import fill
+from detectors.secrets import Scanner
+from pipeline.ingest import Ingest
+from pipeline.settings import Gateway
+from tests.make import T0
+
+FOLDER = Path(__file__).parent / "scenarios"
+KEY = b"scenario"
+
+
+class Expected(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An alert that must come: its rule, and as far as named its severity, session and evidence."""
+
+    rule: str
+    severity: str = ""
+    session: str = ""
+    evidence: dict[str, str] = {}
+
+
+class Twin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Records on which none of the expected rules may raise an alert above `at_most`."""
+
+    records: list[dict[str, Any]]
+    rules: str = ""
+    at_most: str = "info"
+
+
+class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One document of a scenario file."""
+
+    title: str
+    records: list[dict[str, Any]]
+    expect: list[Expected]
+    twin: Twin
+    service: str = "shell-agent"
+    resource: dict[str, Any] = {}
+    rules: str = ""
+
+
+def read(file: Path) -> list[Scenario]:
+    return [msgspec.convert(raw, Scenario) for raw in yaml.safe_load_all(file.read_text()) if raw is not None]
+
+
+def every() -> Iterator[tuple[str, Scenario]]:
+    """Name and scenario, `D1-0` the first of file D1."""
+    for file in sorted(FOLDER.glob("*.yml")):
+        for number, one in enumerate(read(file)):
+            yield f"{file.stem}-{number}", one
+
+
+@cache
+def ruleset(extra: str) -> rule.RuleSet:
+    """Built-in rules with the named folder laid over."""
+    return rule.read([FOLDER / extra] if extra else [])
+
+
+@cache
+def scanner() -> Scanner:
+    return Scanner(ruleset("").secrets, KEY)
+
+
+@cache
+def loaded(extra: str) -> tuple[Any, ...]:
+    return tuple(detectors.load(ruleset(extra)))
+
+
+def _value(value: Any) -> dict[str, Any]:
+    if isinstance(value, dict | list):
+        value = json.dumps(value)
+    if isinstance(value, bool):
+        return {"boolValue": value}
+    if isinstance(value, int):
+        return {"intValue": str(value)}
+    if isinstance(value, float):
+        return {"doubleValue": value}
+    return {"stringValue": fill(str(value), 0)}
+
+
+def _attributes(values: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{"key": fill(str(key), 0), "value": _value(value)} for key, value in values.items()]
+
+
+def _filled(value: Any) -> Any:
+    """Holes filled before JSON text is made of it, so that quotes inside fit."""
+    if isinstance(value, str):
+        return fill(value, 0)
+    if isinstance(value, dict):
+        return {key: _filled(one) for key, one in value.items()}
+    return [_filled(one) for one in value] if isinstance(value, list) else value
+
+
+def bodies(records: list[dict[str, Any]], service: str, resource: dict[str, Any]) -> Iterator[tuple[str, int, bytes]]:
+    """(signal, time of arrival, OTLP/JSON request) per record, in the order of the file."""
+    for number, given in enumerate(records):
+        record = dict(_filled(given))
+        at = T0 + int(float(record.pop("at", number)) * 1e9)
+        end = at + int(float(record.pop("took", 0.1)) * 1e9)
+        session = str(record.pop("session", "s1"))
+        arrives = T0 + int(float(record.pop("arrives", (end - T0) / 1e9)) * 1e9)
+        home = {"service.name": service, **resource, **record.pop("resource", {})}
+        values = record.pop("attributes", {})
+        trace = str(record.pop("trace", "")) or digest("trace", session)
+        span_id = digest("record", session, number)[:16]
+        scope = {"name": str(record.pop("scope", ""))}
+        if "feed" in record:
+            name = f"spanwatch.feed.{record.pop('feed')}"
+            item: dict[str, Any] = {"timeUnixNano": str(at), "eventName": name, "attributes": _attributes(values)}
+            log = True
+        elif "log" in record:
+            name = str(record.pop("log"))
+            body = record.pop("body", name)
+            item = {
+                "timeUnixNano": str(at),
+                "eventName": name,
+                "body": _value(body),
+                "traceId": trace,
+                "spanId": span_id,
+                "attributes": _attributes(values),
+            }
+            log = True
+        else:
+            item = {
+                "traceId": trace,
+                "spanId": span_id,
+                "name": record.pop("span"),
+                "kind": int(record.pop("kind", 1)),
+                "startTimeUnixNano": str(at),
+                "endTimeUnixNano": str(end),
+                "status": {"code": int(record.pop("status", 0))},
+                "attributes": _attributes({"gen_ai.conversation.id": session, **values}),
+            }
+            log = False
+        assert not record, f"unknown keys {sorted(record)}"
+        inner = "logRecords" if log else "spans"
+        outer, scoped = ("resourceLogs", "scopeLogs") if log else ("resourceSpans", "scopeSpans")
+        request = {outer: [{"resource": {"attributes": _attributes(home)}, scoped: [{"scope": scope, inner: [item]}]}]}
+        yield ("logs" if log else "traces"), arrives, json.dumps(request).encode()
+
+
+def play(
+    records: list[dict[str, Any]], service: str, resource: dict[str, Any], extra: str
+) -> tuple[list[Alert], list[Finding]]:
+    """Last version of every alert, and all findings, that come of the records in their order."""
+    ingest = Ingest(scanner(), Gateway(), KEY)
+    engine = Engine(loaded(extra), key=KEY)
+    outcomes: list[Outcome] = []
+    arrives = T0
+    for signal, arrives, body in bodies(records, service, resource):
+        done = getattr(ingest, signal)(body, "json", received_ns=arrives)
+        assert not done.dead_letters, done.dead_letters
+        outcomes += _loop(engine, engine.run(done.spans))
+    outcomes += _loop(engine, engine.tick(arrives + 600_000_000_000))
+    outcomes += _loop(engine, engine.flush())
+    last = {one.id: one for one in outcomes if isinstance(one, Alert)}
+    return list(last.values()), [one for one in outcomes if isinstance(one, Finding)]
+
+
+def _loop(engine: Engine, outcomes: list[Outcome]) -> list[Outcome]:
+    back: list[Event] = [one for one in outcomes if isinstance(one, Window | Sighting)]
+    return [*outcomes, *engine.run(back)] if back else outcomes
