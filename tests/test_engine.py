@@ -274,7 +274,7 @@ def test_an_entity_is_sighted_once_per_session() -> None:
         ("secret", "f" * 16),
     ]
     again = sightings(engine.run([span(2, session="s2", fields=fields)]))
-    assert len(again) == 3
+    assert len(again) == 4
     assert not {one.id for one in again} & {one.id for one in seen}
 
 
