@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import pickle
 from collections.abc import Iterator
+from types import MappingProxyType
 
 import msgspec
 from river import anomaly
 
+from detectors.about import About
 from detectors.detector import Detector, finding
 from detectors.model import Category, Finding, Severity, Window
 
@@ -37,6 +39,18 @@ class ToolBurst(Detector[Window, Baseline]):
     id = "anomaly.tool_burst"
     version = "1"
     scope = "agent"
+    rules = MappingProxyType(
+        {
+            id: About(
+                title="An agent calls tools far faster than in its own past",
+                severity=Severity.LOW,
+                category=Category.OVERREACH,
+                standards=("LLM03:2026", "LLM06:2026", "ASI02", "AML.T0053"),
+                runbook="Look at what the session did in this minute; a loop and a theft both look like this.",
+                rows=("E6",),
+            )
+        }
+    )
 
     def __init__(self, *, threshold: float = 0.9999, warmup: int = 50, severity: Severity = Severity.LOW) -> None:
         self._threshold, self._warmup, self._severity = threshold, warmup, severity
@@ -67,7 +81,6 @@ class ToolBurst(Detector[Window, Baseline]):
             rule_id=self.id,
             severity=self._severity,
             category=Category.OVERREACH,
-            title="An agent calls tools far faster than in its own past",
             score=round(score, 6),
             evidence={
                 "who": event.agent_id or event.agent_type,
@@ -78,9 +91,7 @@ class ToolBurst(Detector[Window, Baseline]):
                     f"contributor.{name}": f"{event.counts.get(name, 0)} (expected {expected[name]:.1f})"
                     for name in odd
                 },
-                "runbook": "Look at what the session did in this minute; a loop and a theft both look like this.",
             },
-            standards=("LLM03:2026", "LLM06:2026", "ASI02", "AML.T0053"),
         )
 
     def dump(self, state: Baseline) -> bytes:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from bisect import bisect_right, insort
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
 import msgspec
 
+from detectors.about import About
 from detectors.behaviour import VIRTUAL, Matcher, approval, describe
 from detectors.detector import Detector, finding
 from detectors.egress import Destinations
@@ -271,6 +273,18 @@ class SecretSent(Detector[Span, Leaving]):
     id = "correlation.secret_sent"
     version = "1"
     scope = "session"
+    rules = MappingProxyType(
+        {
+            "exfiltration.secret-sent": About(
+                title="A secret the agent had read was sent to a destination nobody allowed",
+                severity=Severity.CRITICAL,
+                category=Category.DATA_EXFILTRATION,
+                standards=("LLM02:2026", "ASI02", "ASI03", "AML.T0086", "T1552", "T1567"),
+                runbook="Revoke the secret now, block the host, then list what else this session sent.",
+                rows=("E3",),
+            )
+        }
+    )
 
     def __init__(self, destinations: Destinations, *, within_ns: int = 1_800_000_000_000) -> None:
         self._destinations = destinations
@@ -305,9 +319,6 @@ class SecretSent(Detector[Span, Leaving]):
                 self,
                 about,
                 rule_id="exfiltration.secret-sent",
-                severity=Severity.CRITICAL,
-                category=Category.DATA_EXFILTRATION,
-                title="A secret the agent had read was sent to a destination nobody allowed",
                 confidence="confirmed",
                 subject=sent.subject,
                 key=mark,
@@ -319,8 +330,6 @@ class SecretSent(Detector[Span, Leaving]):
                     "step_1": f"{read.span_id} {read.what}".strip(),
                     "step_2": f"{sent.span_id} {sent.what}".strip(),
                     "approver": "none",
-                    "runbook": "Revoke the secret now, block the host, then list what else this session sent.",
                 },
                 span_ids=tuple(one for one in (read.span_id, sent.span_id) if one),
-                standards=("LLM02:2026", "ASI02", "ASI03", "AML.T0086", "T1552", "T1567"),
             )

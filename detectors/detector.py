@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
 
 import msgspec
 
+from detectors.about import About
 from detectors.model import (
     Category,
     Confidence,
@@ -37,6 +39,7 @@ class Detector(ABC, Generic[E, S]):
     id: ClassVar[str]
     version: ClassVar[str] = "1"  # change it when old state no longer fits
     scope: ClassVar[Scope]
+    rules: ClassVar[Mapping[str, About]] = MappingProxyType({})  # every rule id it may report that is in no rule file
 
     def new_state(self) -> S:
         """Blank state of one key; None for stateless detectors."""
@@ -70,8 +73,8 @@ def finding(
     event: Event,
     *,
     rule_id: str,
-    severity: Severity,
-    category: Category,
+    severity: Severity | None = None,
+    category: Category | None = None,
     title: str = "",
     confidence: Confidence = "suspected",
     score: float | None = None,
@@ -86,7 +89,16 @@ def finding(
     The id hashes detector, version, rule, tenant, session, `key` and the subject: by default the tool-call id
     (so the span and the log event of one call agree), else the span's id, the window's or the sighting's.
     `evidence` is for people and not part of the id; it never holds a secret and is cut short.
+    Severity, category, title, standards and runbook are those of `detector.rules[rule_id]` unless given.
     """
+    about = detector.rules[rule_id] if severity is None or category is None else detector.rules.get(rule_id)
+    told = evidence or {}
+    if about is not None:
+        severity = about.severity if severity is None else severity
+        category = about.category if category is None else category
+        title, standards = title or about.title, standards or about.standards
+        if about.runbook:
+            told = {"runbook": about.runbook, **told}
     if isinstance(event, Span):
         subject = subject or event.call_id or event.id
         trace_id, span_id, time_ns, tenant = event.trace_id, event.span_id, event.start_ns, event.tenant
@@ -103,8 +115,8 @@ def finding(
         detector_version=detector.version,
         rule_id=rule_id,
         title=title,
-        severity=severity,
-        category=category,
+        severity=severity,  # type: ignore[arg-type]  # filled above
+        category=category,  # type: ignore[arg-type]  # the same
         confidence=confidence,
         score=score,
         tenant=tenant,
@@ -115,10 +127,10 @@ def finding(
         span_id=span_id,
         time_ns=time_ns,
         key=key,
-        evidence={name: value[:MAX_EVIDENCE] for name, value in (evidence or {}).items()},
+        evidence={name: value[:MAX_EVIDENCE] for name, value in told.items()},
         span_ids=span_ids,
         standards=standards,
     )
 
 
-__all__ = ["Detector", "Scope", "Sighting", "Span", "Window", "finding"]
+__all__ = ["About", "Detector", "Scope", "Sighting", "Span", "Window", "finding"]

@@ -5,10 +5,12 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 import msgspec
 
+from detectors.about import About
 from detectors.detector import Detector, finding
 from detectors.model import Category, Finding, Severity, Sighting, Span
 
@@ -118,6 +120,21 @@ class EgressAllowList(Detector[Sighting, FirstSeen]):
     scope = "entity"
 
     RUNBOOK = "Ask who runs {agent} whether it needs {host}; if so add it to the agent type's list, else block it."
+    rules = MappingProxyType(
+        {
+            f"egress.{reach}": About(
+                title="Destination not on the agent type's list"
+                if reach == "unlisted"
+                else "Destination wrong for any agent",
+                severity=Severity.LOW if reach == "unlisted" else Severity.MEDIUM,
+                category=Category.DATA_EXFILTRATION,
+                standards=("LLM02:2026", "ASI02") if reach == "unlisted" else ("LLM02:2026", "ASI02", "T1567"),
+                runbook="Ask who runs the agent whether it needs the host; if so list it for the type, else block it.",
+                rows=("E1",),
+            )
+            for reach in ("unlisted", "address", "suspicious", "metadata")
+        }
+    )
 
     def __init__(self, destinations: Destinations, *, severities: Mapping[str, Severity] | None = None) -> None:
         self._destinations = destinations
@@ -147,7 +164,6 @@ class EgressAllowList(Detector[Sighting, FirstSeen]):
             rule_id=rule_id,
             severity=self._severities.get(rule_id, severity),
             category=Category.DATA_EXFILTRATION,
-            title="Destination wrong for any agent" if suspicious else "Destination not on the agent type's list",
             key=host,
             evidence={
                 "who": event.agent_id or event.agent_type,
@@ -158,5 +174,4 @@ class EgressAllowList(Detector[Sighting, FirstSeen]):
                 **({"tool": event.detail["tool"]} if "tool" in event.detail else {}),
                 "runbook": self.RUNBOOK.format(agent=event.agent_id or event.agent_type, host=host),
             },
-            standards=("LLM02:2026", "ASI02", "T1567") if suspicious else ("LLM02:2026", "ASI02"),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 OWASP_LLM = {
     "LLM01:2026": "Prompt Injection",
@@ -83,6 +84,18 @@ def from_tag(tag: str) -> str | None:
     return found["id"].upper() if found else None
 
 
-def unknown(ids: list[str]) -> list[str]:
+def unknown(ids: Iterable[str]) -> list[str]:
     """Those of the ids that no pinned edition knows."""
     return [one for one in ids if one not in IDS]
+
+
+ROWS = frozenset(  # of the requirement catalogue
+    f"{letter}{number}"
+    for letter, last in {"I": 15, "F": 11, "K": 16, "D": 11, "E": 9, "O": 8, "R": 16}.items()
+    for number in range(1, last + 1)
+)
+
+
+def no_rows(ids: Iterable[str]) -> list[str]:
+    """Those of the ids that are no row of the requirement catalogue."""
+    return [one for one in ids if one not in ROWS]

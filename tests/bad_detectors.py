@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
 
+from detectors.about import About
 from detectors.detector import Detector, finding
 from detectors.model import Category, Finding, Severity, Span
 
@@ -19,6 +21,17 @@ class _Bad(Detector[Span, Any]):
 
     id = "bad"
     scope = "session"
+    rules = MappingProxyType(
+        {
+            id: About(
+                title="Bad",
+                severity=Severity.LOW,
+                category=Category.OVERREACH,
+                standards=("ASI02",),
+                runbook="None.",
+            )
+        }
+    )
 
     def tell(self, event: Span, **more: Any) -> Finding:
         given: dict[str, Any] = {"rule_id": "bad", "severity": Severity.LOW, "category": Category.OVERREACH}
@@ -158,6 +171,13 @@ class SelectChangesAnswers(_Bad):
         yield self.tell(event, key=str(self.batch))
 
 
+class Undescribed(_Bad):
+    """Reports a rule that nobody described. Blind spots: none it knows of."""
+
+    def observe(self, event: Span, state: None) -> Iterator[Finding]:
+        yield self.tell(event, rule_id="bad.undescribed")
+
+
 BAD: dict[type[_Bad], str] = {  # detector → the promise it breaks
     Hoards: "bounded",
     Mutates: "input_untouched",
@@ -173,4 +193,5 @@ BAD: dict[type[_Bad], str] = {  # detector → the promise it breaks
     Boasts: "says_what_it_misses",
     CountsTwice: "delivered_twice_found_once",
     SelectChangesAnswers: "select_changes_nothing",
+    Undescribed: "findings_are_described",
 }

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 import detectors
+from detectors import standards
 from detectors.detector import Detector
 from detectors.engine import Engine
 from detectors.model import Event, Failure, Finding, Outcome, Severity, Sighting, Span, Window
@@ -21,6 +22,7 @@ GOOD: dict[str, Make] = {
     one.id: lambda i=place: detectors.load(RULES)[i]  # type: ignore[misc]  # bound now, not when called
     for place, one in enumerate(detectors.load(RULES))
 }
+FILED = {one.id for one in (*RULES.secrets, *RULES.behaviour, *RULES.correlation)}
 BENIGN = [name for name in NAMES if name.startswith("benign-")]
 
 
@@ -205,6 +207,21 @@ def says_what_it_misses(make: Make) -> None:
     assert "blind spots" in (type(make()).__doc__ or "").lower()
 
 
+def findings_are_described(make: Make) -> None:
+    """Every rule id it reports is a rule of a file or described by the detector, with its category and standards."""
+    for rule_id, about in make().rules.items():
+        assert all((about.title, about.runbook, about.standards)), rule_id
+        assert not standards.unknown([*about.standards]), rule_id
+        assert not standards.no_rows(about.rows), rule_id
+    for found in run(make, story(make)):
+        about = make().rules.get(found.rule_id)
+        assert about or found.rule_id in FILED, found.rule_id
+        if about:
+            assert found.category == about.category
+            assert set(found.standards) <= set(about.standards)
+            assert found.title
+
+
 PROMISES = {
     one.__name__: one
     for one in (
@@ -221,6 +238,7 @@ PROMISES = {
         delivered_twice_found_once,
         bounded,
         says_what_it_misses,
+        findings_are_described,
     )
 }
 
