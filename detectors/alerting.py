@@ -18,10 +18,10 @@ OVERFLOW = "(more)"
 
 
 class _Group(msgspec.Struct, array_like=True):
-    """An alert as it stands, with the ids of the findings last counted into it."""
+    """An alert as it stands, with the findings last counted into it and the severity of each."""
 
     alert: Alert
-    recent: dict[str, None] = {}
+    recent: dict[str, Severity] = {}
 
 
 class Case(msgspec.Struct, array_like=True):
@@ -41,7 +41,10 @@ class Alerting:
         self._incidents: dict[str, Incident] = {}
 
     def add(self, finding: Finding) -> bool:
-        """Take a finding into its alert and incident; False when it was counted before."""
+        """Take a finding into its alert and incident; False when it was counted before.
+
+        A finding told again with a lower severity corrects itself: the approval that belongs to it came late.
+        """
         key = f"{finding.tenant}/{finding.session_id}"
         case = self.cases.pop(key, None) or Case()
         self.cases[key] = case
@@ -54,11 +57,13 @@ class Alerting:
             group = case.groups.get(alert_id)
         if group is None:
             group = case.groups[alert_id] = _Group(_open(alert_id, finding))
+        elif finding.severity < group.recent.get(finding.id, Severity.INFO):
+            group.alert = _correct(group, finding)
         elif finding.id in group.recent or finding.id in group.alert.finding_ids:
             return False
         else:
             group.alert = _join(group.alert, finding)
-        group.recent[finding.id] = None
+        group.recent[finding.id] = finding.severity
         if len(group.recent) > MAX_RECENT:
             del group.recent[next(iter(group.recent))]
         self._alerts[alert_id] = group.alert
@@ -118,7 +123,7 @@ def _join(alert: Alert, finding: Finding) -> Alert:
     scores = [score for score in (alert.score, finding.score) if score is not None]
     return msgspec.structs.replace(
         alert,
-        version=alert.count + 1,
+        version=alert.version + 1,
         count=alert.count + 1,
         title=shown.title,
         severity=max(alert.severity, finding.severity),
@@ -136,6 +141,14 @@ def _join(alert: Alert, finding: Finding) -> Alert:
         evidence=shown.evidence,
         standards=shown.standards,
     )
+
+
+def _correct(group: _Group, finding: Finding) -> Alert:
+    """The alert after one of its findings became milder; with others still as bad only its version changes."""
+    alert = group.alert
+    worst = max((finding.severity, *(known for name, known in group.recent.items() if name != finding.id)))
+    alert = msgspec.structs.replace(alert, version=alert.version + 1, severity=min(alert.severity, worst))
+    return msgspec.structs.replace(alert, evidence=finding.evidence) if alert.span_id == finding.span_id else alert
 
 
 def _escalate(case: Case, alert: Alert) -> Incident | None:

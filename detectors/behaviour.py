@@ -20,6 +20,7 @@ from detectors.sigma import Condition, Get, Sign
 SEPARATOR = "\n\x00\n"
 MAX_WHAT = 300
 MAX_APPROVALS = 256
+MAX_TOLD = 64  # calls whose approval may still come
 MATCHED = "rule.id"  # the field that holds the rules which matched this very span
 
 
@@ -282,21 +283,32 @@ def _holds(rule: SpanRule, span: Span) -> bool:
     return rule.applies(span) and rule.condition.test(span) and not any(e.test(span) for e in rule.exceptions)
 
 
-class Approvals(msgspec.Struct, array_like=True):
-    """Decisions heard in a session, by call: decision, source, who."""
+class Told(msgspec.Struct, frozen=True, array_like=True):
+    """A finding that an approval would have made milder, and how mild; `end_ns` is the end of its call."""
 
-    calls: dict[str, tuple[str, str, str]] = {}
+    finding: Finding
+    approved: Severity
+    end_ns: int
+
+
+class Approvals(msgspec.Struct, array_like=True):
+    """Decisions heard in a session, by call: decision, source, who, when; and findings whose approval may be late."""
+
+    calls: dict[str, tuple[str, str, str, int]] = {}
+    told: dict[str, list[Told]] = {}
 
 
 class BehaviourRules(Detector[Span, Approvals]):
-    """Sigma rules on single Spans; knows which calls a human allowed before.
+    """Sigma rules on single Spans; knows which calls a human allowed before, also when that is delivered after.
 
-    Blind spots: what a command does inside a script file it runs; an approval that arrives after its call;
-    at most 256 decisions per session are remembered, the oldest forgotten first.
+    A decision counts when it was made before its call ended. One that is delivered after its call makes the finding
+    milder then.
+    Blind spots: what a command does inside a script file it runs; at most 256 decisions and 64 calls that wait for
+    a late decision are remembered per session, the oldest forgotten first.
     """
 
     id = "behaviour.rules"
-    version = "1"
+    version = "2"
     scope = "session"
 
     def __init__(self, matcher: Matcher) -> None:
@@ -313,13 +325,20 @@ class BehaviourRules(Detector[Span, Approvals]):
         decided = approval(event)
         if event.kind == "approval" and event.call_id and decided[0]:
             state.calls.pop(event.call_id, None)
-            state.calls[event.call_id] = (decided[0][:MAX_WHAT], decided[1][:MAX_WHAT], decided[2][:MAX_WHAT])
+            state.calls[event.call_id] = (*(part[:MAX_WHAT] for part in decided), event.start_ns)  # type: ignore[assignment]  # three parts
             if len(state.calls) > MAX_APPROVALS:
                 del state.calls[next(iter(state.calls))]
+            yield from _corrected(event, state)
         for rule, act in self._matcher.of(event):
             if rule.reports:
-                known = decided if decided[0] else state.calls.get(event.call_id, ("", "", ""))
-                yield _report(self, rule, event, known, act)
+                *known, at_ns = state.calls.get(event.call_id, ("", "", "", 0))
+                before = decided if decided[0] else known if at_ns <= event.end_ns else ("", "", "")
+                found = _report(self, rule, event, before, act)
+                if rule.approved is not None and not before[0] and event.call_id:
+                    state.told.setdefault(event.call_id, []).append(Told(found, rule.approved, event.end_ns))
+                    if len(state.told) > MAX_TOLD:
+                        del state.told[next(iter(state.told))]
+                yield found
 
 
 def approval(span: Span) -> tuple[str, str, str]:
@@ -327,21 +346,32 @@ def approval(span: Span) -> tuple[str, str, str]:
     return span.text("approval.decision"), span.text("approval.source"), span.text("user")
 
 
-def _report(
-    detector: BehaviourRules, rule: SpanRule, span: Span, decided: tuple[str, str, str], act: facts.Act | None
-) -> Finding:
+def _corrected(decision: Span, state: Approvals) -> Iterator[Finding]:
+    """Findings of the decided call again, as they would have been had the decision come before them."""
+    for told in state.told.pop(decision.call_id, ()):
+        if decision.start_ns <= told.end_ns:
+            approver, severity = _judged(told.finding.severity, told.approved, approval(decision))
+            evidence = {**told.finding.evidence, "approver": approver}
+            yield msgspec.structs.replace(told.finding, severity=severity, evidence=evidence)
+
+
+def _judged(severity: Severity, approved: Severity, decided: Sequence[str]) -> tuple[str, Severity]:
+    """Who decided, in words, and the severity left after that."""
     decision, source, who = decided
-    severity, approver = rule.severity, "none"
+    if decision == "allow":
+        by_human = source == "human"
+        return (who if by_human and who else source or "unknown"), min(severity, approved) if by_human else severity
+    if decision == "deny":
+        return f"denied by {source or 'unknown'}", min(severity, Severity.LOW)
+    return "none", severity
+
+
+def _report(
+    detector: BehaviourRules, rule: SpanRule, span: Span, decided: Sequence[str], act: facts.Act | None
+) -> Finding:
+    evidence, severity = describe(span, act), rule.severity
     if rule.approved is not None:
-        if decision == "allow":
-            approver = who if source == "human" and who else source or "unknown"
-            if source == "human":
-                severity = min(severity, rule.approved)
-        elif decision == "deny":
-            approver, severity = f"denied by {source or 'unknown'}", min(severity, Severity.LOW)
-    evidence = describe(span, act)
-    if rule.approved is not None:
-        evidence["approver"] = approver
+        evidence["approver"], severity = _judged(severity, rule.approved, decided)
     if rule.runbook:
         evidence["runbook"] = rule.runbook
     return finding(

@@ -79,6 +79,19 @@ def test_an_alert_is_as_bad_as_its_worst_finding_and_shows_that_one() -> None:
     assert (alert.first_ns, alert.last_ns) == (T0 + 1, T0 + 3)
 
 
+def test_a_finding_that_became_milder_corrects_its_alert() -> None:
+    """The same finding told again as milder lowers the alert to the worst of what is left, once, and not back up."""
+    alerting = Alerting(10)
+    take(alerting, found(1), found(2, severity=Severity.LOW))
+    milder = found(1, severity=Severity.INFO, evidence={"approver": "dana"})
+    ((alert,), _) = take(alerting, milder)
+    assert (alert.severity, alert.count, alert.version) == (Severity.LOW, 2, 3)
+    assert alert.evidence == {"approver": "dana"}
+    assert take(alerting, found(1), milder)[0] == []
+    ((alert,), _) = take(alerting, found(3, severity=Severity.MEDIUM))
+    assert (alert.severity, alert.count, alert.version) == (Severity.MEDIUM, 3, 4)
+
+
 def test_the_order_in_which_findings_arrive_does_not_change_what_the_alert_shows() -> None:
     several = [found(1), found(2, severity=Severity.LOW), found(3), found(0, severity=Severity.MEDIUM)]
     (forwards,), _ = take(Alerting(10), *several)
