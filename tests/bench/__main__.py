@@ -16,9 +16,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import quality_page
+from tests.bench import behaviour_page, quality_page
 
-PARTS = ("ingest", "engine", "sink", "embedded", "kafka", "memory", "secrets")
+PARTS = ("ingest", "engine", "sink", "embedded", "kafka", "memory", "secrets", "behaviour")
 
 
 def machine() -> dict[str, Any]:
@@ -57,13 +57,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("parts", nargs="*", default=[], choices=[*PARTS, []], help="which parts (default: all)")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
-    parser.add_argument("--data", type=Path, help="secrets: a folder of recorded sessions to take lines from")
+    parser.add_argument("--data", type=Path, help="secrets, behaviour: a folder of recorded sessions")
     parser.add_argument("--peers", action="store_true", help="secrets: install other scanners and run them beside ours")
-    parser.add_argument("--page", action="store_true", help="secrets: write the figures into docs/detection-quality.md")
+    parser.add_argument("--page", action="store_true", help="write the figures into docs/detection-quality.md")
     parser.add_argument("--inside", choices=PARTS, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.inside:
-        options = {"data": args.data, "peers": args.peers} if args.inside == "secrets" else {}
+        options = {"data": args.data} if args.inside in ("secrets", "behaviour") else {}
+        options |= {"peers": args.peers} if args.inside == "secrets" else {}
         print(json.dumps(importlib.import_module(f"tests.bench.{args.inside}").measure(**options)))
         return 0
     if unknown := set(args.parts) - set(PARTS):
@@ -76,6 +77,8 @@ def main() -> int:
         results[part] = measure(part, asked)
     table = Table("part", "figure", "value", title="spanwatch bench")
     for part, figures in results.items():
+        if part == "behaviour":  # printed as tables of its own
+            continue
         for name, value in flat(figures):
             table.add_row(
                 part,
@@ -88,7 +91,9 @@ def main() -> int:
     if args.json:
         args.json.write_text(text + "\n")
     if args.page and "planted" in results.get("secrets", {}):
-        quality_page.write(results)
+        quality_page.write({**results["secrets"], "machine": results["machine"]})
+    if args.page and "sets" in results.get("behaviour", {}):
+        quality_page.write(results["behaviour"], behaviour_page.BLOCKS)
     return int(any("failed" in figures for figures in results.values()))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -179,9 +179,9 @@ def unseen(figures: dict[str, Any]) -> str:
 BLOCKS: Final = (asked, unseen, carriers, families, layers, tiers, compared, clean, false_rules, breadth, machine)
 
 
-def filled(page: str, figures: dict[str, Any]) -> str:
-    """The page with every marked stretch written anew."""
-    for block in BLOCKS:
+def filled(page: str, figures: dict[str, Any], blocks: Sequence[Callable[[dict[str, Any]], str]] = BLOCKS) -> str:
+    """The page with every marked stretch of these blocks written anew."""
+    for block in blocks:
         begin, end = f"<!-- figures: {block.__name__} -->", "<!-- end -->"
         pattern = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
         text = f"{begin}\n{block(figures)}\n{end}"
@@ -189,5 +189,5 @@ def filled(page: str, figures: dict[str, Any]) -> str:
     return page
 
 
-def write(results: dict[str, Any]) -> None:
-    PAGE.write_text(filled(PAGE.read_text("utf-8"), {**results["secrets"], "machine": results["machine"]}), "utf-8")
+def write(figures: dict[str, Any], blocks: Sequence[Callable[[dict[str, Any]], str]] = BLOCKS) -> None:
+    PAGE.write_text(filled(PAGE.read_text("utf-8"), figures, blocks), "utf-8")
