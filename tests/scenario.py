@@ -13,13 +13,15 @@ A file of `tests/scenarios` is named after its row and holds one or more YAML do
     rules: [...]                        # folder of policies, inventory or further rules, beside the scenario files
 
 `at` is in seconds; `took` too. A record's `resource` overrides the file's. Attribute values that are mappings or
-lists are sent as JSON text. Holes such as <alnum:36> are filled, the same hole text with the same text everywhere.
+lists are sent as JSON text. Holes such as <alnum:36> are filled, the same hole text with the same text everywhere;
+a word inside makes another hole: <alnum:second:36>.
 A record with `feed: NAME` is a feed event, sent as `spanwatch feed` sends it.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -40,6 +42,7 @@ from tests.make import T0
 
 FOLDER = Path(__file__).parent / "scenarios"
 KEY = b"scenario"
+_HOLE = re.compile(r"<[A-Za-z0-9]+:[^<>]+>|<uuid>")
 
 
 class Expected(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -107,17 +110,21 @@ def _value(value: Any) -> dict[str, Any]:
         return {"intValue": str(value)}
     if isinstance(value, float):
         return {"doubleValue": value}
-    return {"stringValue": fill(str(value), 0)}
+    return {"stringValue": _fill(str(value))}
 
 
 def _attributes(values: dict[str, Any]) -> list[dict[str, Any]]:
-    return [{"key": fill(str(key), 0), "value": _value(value)} for key, value in values.items()]
+    return [{"key": _fill(str(key)), "value": _value(value)} for key, value in values.items()]
+
+
+def _fill(text: str) -> str:
+    return _HOLE.sub(lambda hole: fill(hole[0], 0), text)
 
 
 def _filled(value: Any) -> Any:
     """Holes filled before JSON text is made of it, so that quotes inside fit."""
     if isinstance(value, str):
-        return fill(value, 0)
+        return _fill(value)
     if isinstance(value, dict):
         return {key: _filled(one) for key, one in value.items()}
     return [_filled(one) for one in value] if isinstance(value, list) else value
