@@ -10,17 +10,19 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from detectors import policy
 from detectors.about import About
 from detectors.detector import Detector, finding
 from detectors.model import Category, Finding, Severity, Sighting, Span
 
-Reach: TypeAlias = Literal["local", "allowed", "unlisted", "address", "metadata", "suspicious"]
+Reach: TypeAlias = Literal["local", "allowed", "unlisted", "address", "metadata", "suspicious", "denied"]
 
 METADATA = frozenset(
     {"169.254.169.254", "fd00:ec2::254", "metadata.google.internal", "metadata.goog", "100.100.100.200"}
 )
 LOCAL_NAMES = ("localhost", "internal", "local", "localdomain", "lan", "home.arpa", "test", "example", "invalid")
-RANK: tuple[Reach, ...] = ("local", "allowed", "unlisted", "address", "suspicious", "metadata")
+RANK: tuple[Reach, ...] = ("local", "allowed", "unlisted", "address", "suspicious", "metadata", "denied")
+BY_POLICY = "policy"  # the list that says what a host is, where it is the agent type's policy
 
 
 class EgressFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -32,9 +34,13 @@ class EgressFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class Destinations:
-    """The lists of all files together; a name covers its subdomains, the longest name on any list decides."""
+    """The lists of all files together; a name covers its subdomains, the longest name on any list decides.
 
-    def __init__(self, files: Iterable[EgressFile] = ()) -> None:
+    Where the policy of an agent type has a list of its own, that alone says what is allowed.
+    """
+
+    def __init__(self, files: Iterable[EgressFile] = (), policies: Mapping[str, policy.Policy] | None = None) -> None:
+        self._policies = policies or {}
         self._allow: dict[str, str] = {}
         self._types: dict[str, set[str]] = {}
         self._suspicious: dict[str, str] = {}
@@ -48,6 +54,26 @@ class Destinations:
 
     def _reach(self, host: str, agent_type: str) -> tuple[Reach, str]:
         """What kind of destination a host is for an agent type, and the list that says so."""
+        reach, listed = self._listed(host, agent_type)
+        ruled = policy.of(self._policies, agent_type)
+        verdict = "open" if ruled is None or reach == "local" else ruled.judge("egress", host)
+        if verdict == "denied":
+            return "denied", BY_POLICY
+        if verdict in ("allowed", "undecided") and (ruled is None or self._meant(host, ruled)):
+            return "allowed", BY_POLICY
+        if verdict != "open":
+            return ("unlisted" if reach == "allowed" else reach), BY_POLICY
+        return reach, listed
+
+    def _meant(self, host: str, ruled: policy.Policy) -> bool:
+        """Whether a policy that allows a suspicious host names it, and not only the domain it is below."""
+        labels = host.split(".")
+        wrong = next((s for i in range(len(labels)) if (s := ".".join(labels[i:])) in self._suspicious), None)
+        names = (*(ruled.egress.allow or ()), *ruled.undecided.egress)
+        return wrong is None or policy.hosted(tuple(name for name in names if len(name) >= len(wrong)), host)
+
+    def _listed(self, host: str, agent_type: str) -> tuple[Reach, str]:
+        """The same by the lists of destinations alone."""
         if host in METADATA:
             return "metadata", "instance metadata"
         allowed = self._types.get(agent_type, set())
@@ -134,6 +160,16 @@ class EgressAllowList(Detector[Sighting, FirstSeen]):
             )
             for reach in ("unlisted", "address", "suspicious", "metadata")
         }
+        | {
+            "policy.egress": About(
+                title="Destination outside the agent type's policy",
+                severity=Severity.MEDIUM,
+                category=Category.DATA_EXFILTRATION,
+                standards=("LLM02:2026", "LLM03:2026", "ASI02", "AML.T0086", "T1567"),
+                runbook="Ask the agent's owner what it needs the host for; allow it in the policy, or block it.",
+                rows=("E1",),
+            )
+        }
     )
 
     def __init__(self, destinations: Destinations, *, severities: Mapping[str, Severity] | None = None) -> None:
@@ -156,8 +192,10 @@ class EgressAllowList(Detector[Sighting, FirstSeen]):
             return
         first = state.sighting_id == event.id
         suspicious = kind != "unlisted"
-        rule_id = f"egress.{kind}"
+        rule_id = "policy.egress" if listed == BY_POLICY else f"egress.{kind}"
         severity = Severity.MEDIUM if suspicious else Severity.LOW if first else Severity.INFO
+        if listed == BY_POLICY:
+            severity = Severity.HIGH if kind == "denied" else Severity.MEDIUM if suspicious or first else Severity.LOW
         yield finding(
             self,
             event,
@@ -168,7 +206,7 @@ class EgressAllowList(Detector[Sighting, FirstSeen]):
             evidence={
                 "who": event.agent_id or event.agent_type,
                 "host": host,
-                "class": listed or kind,
+                "class": kind if listed == BY_POLICY else listed or kind,
                 "first_seen": "yes" if first else "no",
                 "agent_type": event.agent_type,
                 **({"tool": event.detail["tool"]} if "tool" in event.detail else {}),

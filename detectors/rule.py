@@ -162,7 +162,7 @@ class _Reading:
                 inventories += [one for _, _, raw in self._load(file) if (one := self._convert(file, raw, Inventory))]
             else:
                 documents += self._load(file)
-        destinations = Destinations(lists)
+        destinations = Destinations(lists, policies)
         changes = self._overrides(overrides)
         spans, correlations = self._sigma(documents, destinations, changes)
         known = [*(r.id for r in secrets), *(r.id for r in spans), *(r.id for r in correlations)]
