@@ -15,6 +15,7 @@ IDS = (  # every detector there is, for those who only need its name
     "correlation.secret_sent",
     "egress.destination",
     "anomaly.tool_burst",
+    "policy.violations",
 )
 
 
@@ -26,6 +27,7 @@ def load(rules: RuleSet) -> list[Detector[Any, Any]]:
     from detectors.egress import EgressAllowList
     from detectors.rule import Override
     from detectors.secret_findings import SecretFindings
+    from detectors.violations import PolicyViolations
 
     matcher = Matcher(rules.behaviour)
     severities = {name: level for name, change in rules.overrides.items() if (level := change.level) is not None}
@@ -38,5 +40,6 @@ def load(rules: RuleSet) -> list[Detector[Any, Any]]:
         SecretSent(rules.destinations),
         EgressAllowList(rules.destinations, severities=severities),
         ToolBurst(**{name: value for name, value in tuned.items() if value is not None}),
+        PolicyViolations(rules.policies, severities=severities),
     ]
     return [detector for detector in every if rules.overrides.get(detector.id, Override()).enabled]

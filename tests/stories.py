@@ -19,7 +19,7 @@ from tests.make import span
 
 FOLDER = Path(__file__).parent / "sessions"
 NAMES = sorted(file.stem for file in FOLDER.glob("*.jsonl"))
-RULES = rule.read()
+RULES = rule.read([FOLDER / "rules"])
 FIRST_OF_LINE = 1000
 
 
