@@ -9,6 +9,19 @@ from detectors.model import Scalar
 from pipeline.dialect import Dialect
 
 _POLICY_DENIAL = "policy_violation"
+_UNCONFINED = "danger"  # DangerFullAccess, danger-full-access
+_MODES = {  # words of emitters that have no table of their own
+    "bypasspermissions": "bypass",
+    "bypass": "bypass",
+    "yolo": "bypass",
+    "allowall": "bypass",
+    "autopilot": "auto",
+    "auto": "auto",
+    "acceptedits": "edits",
+    "plan": "plan",
+    "default": "ask",
+    "ask": "ask",
+}
 
 
 def decide(dialect: Dialect, aside: Mapping[str, Any], fields: dict[str, Scalar]) -> None:
@@ -29,6 +42,17 @@ def decide(dialect: Dialect, aside: Mapping[str, Any], fields: dict[str, Scalar]
     if verdict:
         fields["approval.decision"] = verdict
         fields["approval.source"] = source or "unknown"
+
+
+def mode(dialect: Dialect, aside: Mapping[str, Any], fields: dict[str, Scalar]) -> None:
+    """Fill `permission.mode`: ask, edits, plan, auto, policy, or bypass where nothing is asked and nothing confined."""
+    said = str(fields["approval.mode"]).lower()
+    word = "".join(letter for letter in said if letter.isalnum())
+    found = dialect.approval.modes.get(word) or _MODES.get(word, "")
+    if dialect.name == "codex" and word == "never" and _UNCONFINED in str(aside.get("sandbox", "")).lower():
+        found = "bypass"
+    if found:
+        fields["permission.mode"] = found
 
 
 def _gemini(said: str, verdict: str, fields: Mapping[str, Scalar]) -> tuple[str, str]:

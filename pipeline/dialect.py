@@ -33,7 +33,7 @@ TARGETS: dict[str, Target] = {
 # Looked up like fields but only to work something else out; never part of Span.fields.
 ASIDES = frozenset(
     (
-        "call_id", "agent.id", "agent.instance", "agent.name", "session", "session.weak", "operation",
+        "call_id", "agent.id", "agent.name", "sandbox", "session", "session.weak", "operation",
         "messages.in", "messages.out", "command.args", "url.host", "url.path", "url.llm", "mcp.uri", "decision",
         "decision.source", "deferral", "file.operation", "retrieval.query", "ci.task.run", "guardrail",
     )
@@ -67,11 +67,12 @@ class Kinds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Approval(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Spellings of a decision and of who took it, lower case."""
+    """Spellings of a decision, of who took it and of the mode a session asks in: lower case, without separators."""
 
     decisions: dict[str, str] = {}
     sources: dict[str, str] = {}
     source: str = ""
+    modes: dict[str, str] = {}
 
 
 class FlatMessages(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -85,6 +86,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """One emitter family: how to recognise it and what its own keys mean, put before the common ones.
 
     `agent_entity`: (attribute, value, key): where the attribute has the value, the key names the agent.
+    `config`: keys that say how the agent is set up; their digest is the record's `config.digest`.
     """
 
     name: str
@@ -97,6 +99,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     session_from_run: bool = False
     mcp_tool_type: str = ""
     agent_entity: tuple[str, str, str] | None = None
+    config: tuple[str, ...] = ()
     fields: dict[str, tuple[str, ...]] = {}
     without: dict[str, tuple[str, ...]] = {}
     kinds: Kinds = Kinds()
@@ -114,6 +117,7 @@ class Common(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     fields: dict[str, tuple[str, ...]]
     kinds: Kinds
     bodies: dict[str, str]
+    config: tuple[str, ...]
     from_resource: tuple[str, ...]
     agent_services: frozenset[str]
     providers: dict[str, str]
@@ -139,10 +143,15 @@ class Plan:
     `steps` are the rest. `absent` are values that are none. `feeds` tells for each key the field it feeds.
     """
 
-    __slots__ = ("absent", "asides", "dialect", "feeds", "steps", "texts", "unknown")
+    __slots__ = ("absent", "asides", "config", "dialect", "feeds", "steps", "texts", "unknown")
 
     def __init__(
-        self, dialect: Dialect, steps: Sequence[Step], unknown: tuple[str, ...], absent: frozenset[str]
+        self,
+        dialect: Dialect,
+        steps: Sequence[Step],
+        unknown: tuple[str, ...],
+        absent: frozenset[str],
+        config: tuple[str, ...],
     ) -> None:
         candidates = Counter(step.field for step in steps)
         plain = [
@@ -155,6 +164,7 @@ class Plan:
         self.feeds = {step.key: step.field for step in reversed(steps)}
         self.unknown = unknown
         self.absent = absent
+        self.config = config
 
 
 def matcher(globs: Iterable[str]) -> re.Pattern[str] | None:
@@ -240,7 +250,8 @@ class Dialects:
                     target = TARGETS.get(field, "text")
                     steps.append(Step(field, key, tuple(paths.split("|")) if paths else (), target, field in ASIDES))
         unknown = tuple(k for k in keys if k not in self._known_keys and not (self._known and self._known.match(k)))
-        return Plan(dialect, steps, unknown, self.common.redacted.union(dialect.redacted_names))
+        config = tuple(sorted(present.keys() & {*dialect.config, *self.common.config}))
+        return Plan(dialect, steps, unknown, self.common.redacted.union(dialect.redacted_names), config)
 
     def tool_kind(self, tool: str) -> str:
         """The class of a tool by its name; empty for one we know nothing about."""

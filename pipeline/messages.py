@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -46,6 +47,11 @@ def _call(call: Mapping[str, Any]) -> str:
     return f"{call.get('name', '')} {arguments if isinstance(arguments, str) else compact(arguments)}".strip()
 
 
+MAX_INSTRUCTIONS = 8_000  # characters of a system prompt
+_NEAR = 60  # characters in which a first message says whose it is, as a rule
+_SYSTEM = ('"system"', '"developer"')
+_first = json.JSONDecoder().raw_decode
+
 _ABSENT = msgspec.Raw(b"")
 
 
@@ -79,6 +85,22 @@ def last_user(text: str) -> str:
             if loose.get("role") == "user" and (said := _parts(loose)):
                 return "\n".join(said)
     return ""
+
+
+def instructions(text: str) -> str:
+    """What the system told the model in the first of a JSON array of messages, cut to what is worth keeping.
+
+    Only that message is decoded: it stands before a history of any length.
+    """
+    if text[:1] != "[" or not any(role in text[:_NEAR] for role in _SYSTEM):
+        return ""
+    try:
+        message, _ = _first(text, 1)
+    except (ValueError, RecursionError):
+        return ""
+    if not isinstance(message, dict) or message.get("role") not in ("system", "developer"):
+        return ""
+    return "\n".join(_parts(message))[:MAX_INSTRUCTIONS]
 
 
 def spoken(text: str) -> str:

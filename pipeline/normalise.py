@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from detectors.model import Scalar, SecretMatch
+from detectors.model import Scalar, SecretMatch, digest
 from pipeline import approval, messages, targets
 from pipeline.calls import Calls
 from pipeline.dialect import Dialect, Dialects, Plan, Target, matcher
@@ -133,6 +133,10 @@ class Normaliser:
         kind = self._detail(dialect, kind, span_kind, place.service, fields, aside, attributes)
         if "decision" in aside or "error.type" in fields or "deferral" in aside or "guardrail" in aside:
             approval.decide(dialect, aside, fields)
+        if "approval.mode" in fields:
+            approval.mode(dialect, aside, fields)
+        if plan.config:
+            fields["config.digest"] = _configured(tuple((key, str(attributes[key])) for key in plan.config))
         if failed is not None and "success" not in fields and kind in _TOOL_KINDS:
             fields["success"] = not failed
         if kind == "agent" and dialect.agent_entity and "agent.name" not in aside:
@@ -309,6 +313,8 @@ class Normaliser:
         ):
             if name not in aside:
                 continue
+            if field == "prompt" and "instructions" not in fields and (told := messages.instructions(aside[name])):
+                fields["instructions"] = told
             if said := read(aside[name]):
                 fields[field] = said
             elif targets.open_json(aside[name]) is None:  # cut off, or never messages: what there is of it
@@ -317,6 +323,8 @@ class Normaliser:
         if flat := dialect.flat_messages:
             if said := messages.flat(attributes, *flat.into, of="user"):
                 fields["prompt"] = said
+            if said := messages.flat(attributes, *flat.into, of="system"):
+                fields.setdefault("instructions", said[: messages.MAX_INSTRUCTIONS])
             if said := messages.flat(attributes, *flat.out, of=""):
                 fields["completion"] = said
 
@@ -333,6 +341,12 @@ class Normaliser:
         if dialect.tokens_exclude_cache and "tokens.in" in fields:
             parts = (fields.get(f"tokens.{name}", 0) for name in ("in", "cache_read", "cache_write"))
             fields["tokens.in"] = sum(int(n) for n in parts)
+
+
+@lru_cache(4096)
+def _configured(settings: tuple[tuple[str, str], ...]) -> str:
+    """Digest of how an agent is set up; equal settings, equal digest."""
+    return digest(*(part for setting in settings for part in setting))[:16]
 
 
 def _marker(globs: Iterable[str]) -> Callable[[str], str]:

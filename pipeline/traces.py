@@ -56,7 +56,7 @@ class Traces:
             name = name or heard[1]
             if name == heard[1]:
                 agent_id = agent_id or heard[0]
-        agent_id = agent_id or meaning.aside.get("agent.instance", "")
+        agent_id = agent_id or short(str(meaning.fields.get("agent.instance", "")))
         if service in self._agent_services:
             name = service  # runs as its developer: one agent per human, not one for all of them
             user = meaning.fields.get("user") or known.users.get(service)

@@ -400,3 +400,64 @@ def test_many_places() -> None:
     for service, dialect in (("goose", "goose"), ("plain", "generic"), ("goose", "goose")):
         body = traces({"service.name": service}, {"s": [span(1, "n", {"a": 1})]}).body
         assert ours.traces(body, "json", received_ns=RECEIVED_NS).spans[0].dialect == dialect
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ('[{"role":"system","content":"Never push to main."},{"role":"user","content":"go"}]', "Never push to main."),
+        ('[{"role":"developer","parts":[{"type":"text","content":"a"}]},{"role":"user"', "a"),
+        ('[{"role":"user","content":"the \\"system\\" is down"}]', ""),
+        ('[{"role":"system"', ""),
+        ("system", ""),
+    ],
+)
+def test_instructions(said: str, told: str) -> None:
+    """The system's words come from the first message alone, also where the history behind it was cut off."""
+    assert messages.instructions(said) == told
+
+
+@pytest.mark.parametrize(
+    ("service", "event", "values", "mode"),
+    [
+        ("claude-code", "claude_code.permission_mode_changed", {"to_mode": "bypassPermissions"}, "bypass"),
+        ("claude-code", "claude_code.permission_mode_changed", {"to_mode": "acceptEdits"}, "edits"),
+        ("codex_cli_rs", "codex.conversation_starts", {"approval_policy": "never"}, "auto"),
+        (
+            "codex_cli_rs",
+            "codex.conversation_starts",
+            {"approval_policy": "never", "sandbox_policy": "DangerFullAccess"},
+            "bypass",
+        ),
+        (
+            "codex_cli_rs",
+            "codex.conversation_starts",
+            {"approval_policy": "on-request", "sandbox_policy": "danger-full-access"},
+            "ask",
+        ),
+        ("gemini-cli", "gemini_cli.plan.approval_mode_switch", {"to_mode": "yolo"}, "bypass"),
+        ("gemini-cli", "gemini_cli.plan.approval_mode_switch", {"to_mode": "autoEdit"}, "edits"),
+        ("cline", "task.yolo_mode_toggled", {"enabled": True}, "bypass"),
+    ],
+)
+def test_permission_modes(service: str, event: str, values: dict[str, Any], mode: str) -> None:
+    """Every emitter's word for how much is asked becomes one of ours."""
+    assert (
+        _log({"event.name": event, **values}, body=event, **{"service.name": service}).fields["permission.mode"] == mode
+    )
+
+
+def test_configuration_has_a_digest() -> None:
+    """Equal settings have equal digests, whatever else the record says; another setting has another."""
+    start = {"event.name": "codex.conversation_starts", "approval_policy": "never", "mcp_servers": "a"}
+    one = _log({**start, "conversation.id": "1"}).fields["config.digest"]
+    assert _log({**start, "conversation.id": "2"}).fields["config.digest"] == one
+    assert _log({**start, "mcp_servers": "a, b"}).fields["config.digest"] != one
+    assert "config.digest" not in _log({"event.name": "codex.user_prompt"}).fields
+
+
+def test_operators_may_name_owner_and_credential() -> None:
+    """Who answers for a workload, and as whom it acts, may be stated where no emitter says it."""
+    stated = {"spanwatch.owner": "team-a", "spanwatch.credential": "svc/deployer", "service.name": "bot"}
+    found = _span(TOOL, **stated)
+    assert (found.fields["user"], found.fields["credential"]) == ("team-a", "svc/deployer")
