@@ -50,7 +50,7 @@ KINDS: Mapping[SigmaCorrelationType, Kind] = MappingProxyType(
         SigmaCorrelationType.VALUE_COUNT: "value_count",
     }
 )
-NOT_CALLS = frozenset({"approval", "llm_call", "prompt", "agent", "guardrail", "retrieval", "ci_run", "commit"})
+NOT_CALLS = frozenset({"approval", "llm_call", "prompt", "agent", "guardrail", "retrieval", "ci_run", "commit", "feed"})
 CATEGORIES: Mapping[str, Callable[[Span], bool]] = MappingProxyType(
     {
         "": lambda span: True,

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from detectors.model import Scalar, SecretMatch, digest
-from pipeline import approval, messages, targets
+from pipeline import approval, feeds, messages, targets
 from pipeline.calls import Calls
 from pipeline.dialect import Dialect, Dialects, Plan, Target, matcher
 
@@ -27,7 +27,7 @@ _TRUE, _FALSE = frozenset(("true", "1", "yes")), frozenset(("false", "0", "no"))
 _DURATION = re.compile(r"\s*([-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*(ns|us|µs|ms|s|m)?\s*\Z")
 _UNITS = {"ns": 1e-6, "us": 1e-3, "µs": 1e-3, "ms": 1.0, "s": 1e3, "m": 6e4, None: 1.0}
 _TOOL_KINDS = frozenset(("tool_call", "mcp_call", "command", "file_read", "file_write", "http_egress", "db_query"))
-_SAID = frozenset(("agent", "prompt", "guardrail", "retrieval"))
+_SAID = frozenset(("agent", "prompt", "guardrail", "retrieval", "feed"))
 _SURFACES = ("command.line", "url", "arguments", "result", "prompt", "completion")
 _TEXTS = {"messages.in": "prompt", "messages.out": "completion", "command.args": "command.line"}
 _LONGEST_MARK = 16  # no redaction mark is longer: spares hashing long texts
@@ -146,6 +146,8 @@ class Normaliser:
         session = aside.get("session", "")
         if not session and dialect.session_from_run and "ci.run" in fields:
             session = str(fields["ci.run"])
+        if kind == "feed" and not session:
+            session = feeds.subject(fields)
         call_id = aside.get("call_id", "")
         if not call_id and "mcp.session" in fields and "jsonrpc.request.id" in attributes:
             call_id = f"{fields['mcp.session']}/{attributes['jsonrpc.request.id']}"

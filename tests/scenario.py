@@ -15,7 +15,8 @@ A file of `tests/scenarios` is named after its row and holds one or more YAML do
 `at` is in seconds; `took` too. A record's `resource` overrides the file's. Attribute values that are mappings or
 lists are sent as JSON text. Holes such as <alnum:36> are filled, the same hole text with the same text everywhere;
 a word inside makes another hole: <alnum:second:36>.
-A record with `feed: NAME` is a feed event, sent as `spanwatch feed` sends it.
+A record with `feed: NAME` is a feed event (pipeline/feeds.py), sent as `spanwatch feed` sends it; its `attributes` are
+the fields of its kind, without the prefix.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -36,6 +38,7 @@ from detectors.engine import Engine
 from detectors.model import Alert, Event, Finding, Outcome, Sighting, Window, digest
 from detectors.secret_rules import fill
 from detectors.secrets import Scanner
+from pipeline import feeds
 from pipeline.ingest import Ingest
 from pipeline.settings import Gateway
 from tests.make import T0
@@ -101,7 +104,13 @@ def loaded(extra: str) -> tuple[Any, ...]:
     return tuple(detectors.load(ruleset(extra)))
 
 
+def _moment(ns: int) -> str:
+    return datetime.fromtimestamp(ns / 1e9, UTC).isoformat()
+
+
 def _value(value: Any) -> dict[str, Any]:
+    if isinstance(value, tuple):  # a list of a feed event; emitters' own lists come as JSON text
+        return {"arrayValue": {"values": [_value(one) for one in value]}}
     if isinstance(value, dict | list):
         value = json.dumps(value)
     if isinstance(value, bool):
@@ -144,8 +153,12 @@ def bodies(records: list[dict[str, Any]], service: str, resource: dict[str, Any]
         span_id = digest("record", session, number)[:16]
         scope = {"name": str(record.pop("scope", ""))}
         if "feed" in record:
-            name = f"spanwatch.feed.{record.pop('feed')}"
-            item: dict[str, Any] = {"timeUnixNano": str(at), "eventName": name, "attributes": _attributes(values)}
+            told = feeds.event({"feed": record.pop("feed"), "time": _moment(at), **values})
+            item: dict[str, Any] = {
+                "timeUnixNano": str(told.time_ns),
+                "eventName": told.name,
+                "attributes": _attributes(told.attributes),
+            }
             log = True
         elif "log" in record:
             name = str(record.pop("log"))
