@@ -375,6 +375,51 @@ def replay_diff(
     raise typer.Exit(1 if exit_code and diff.differs else 0)
 
 
+@app.command()
+def report(
+    context: typer.Context,
+    what: Annotated[str, typer.Argument(help="permissions, agents, credentials, mcp, risk, calls, ...")],
+    agent: Annotated[str, typer.Option(help="only this agent id or type")] = "",
+    session: Annotated[str, typer.Option(help="only this session")] = "",
+    user: Annotated[str, typer.Option(help="only what was done as this user")] = "",
+    since: Received = None,
+    until: Received = None,
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object per row")] = False,
+) -> None:
+    """Answer a question from the store: what agents may do and did, what is stale, which changes are risky."""
+    settings = _store_settings(context)
+    from replay import report as reports
+
+    asked = reports.Question(agent=agent, session=session, user=user, since=since, until=until)
+    tables = reports.run(settings, what, asked)
+    if as_json:
+        for line in reports.as_json(tables):
+            _write(line)
+    else:
+        reports.show(tables)
+
+
+# ---------------------------------------------------------------------------- feeds
+@app.command()
+def feed(
+    context: typer.Context,
+    files: Annotated[list[Path], typer.Argument(help="JSON lines, an event each; - is standard input")],
+    to: Annotated[str, typer.Option(help="base address of the gateway's OTLP/HTTP")] = "http://127.0.0.1:4318",
+    token: Annotated[str, typer.Option(help="bearer token of the emitter")] = "",
+    token_file: Annotated[Path | None, typer.Option(help="a file that holds the token")] = None,
+) -> None:
+    """Send events of other systems (leavers, issuers, code hosts, CI, proxies) to a gateway; docs/feeds.md has them.
+
+    Every line is checked before the first is sent.
+    """
+    from pipeline import feed_sender
+
+    if token_file is not None:
+        token = token_file.read_text("utf-8").strip()
+    sent = feed_sender.send(files, to=to, token=token)
+    print(f"spanwatch: {sent:,} events sent", file=sys.stderr)
+
+
 # ---------------------------------------------------------------------------- the rest
 @token_app.command("new")
 def token_new(
