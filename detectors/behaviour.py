@@ -62,8 +62,8 @@ class Matched(NamedTuple):
     act: facts.Act | None
 
 
-def _words(values: Iterable[str]) -> str | None:
-    return ",".join(sorted(set(values))) or None
+def _words(values: Iterable[str]) -> tuple[str, ...] | None:
+    return tuple(sorted(set(values))) or None
 
 
 VIRTUAL: Mapping[str, Get] = MappingProxyType(
@@ -83,6 +83,9 @@ VIRTUAL: Mapping[str, Get] = MappingProxyType(
         "secret.verdict": lambda span: _words(match.verdict for match in span.secrets),
     }
 )
+COMPUTED_FROM: Mapping[str, tuple[str, ...]] = MappingProxyType(  # what must be there for a computed field to be
+    {"egress.class": ("egress.host", "egress.hosts")}
+)
 
 
 class Matcher:
@@ -96,6 +99,7 @@ class Matcher:
         self._patterns: list[dict[str, list[int]]] = []  # per pattern: field → rules it may mean
         self._present: dict[str, list[int]] = {}  # field → rules to try wherever it is present
         self._secret: list[int] = []
+        self._computed: dict[str, dict[str, list[int]]] = {}  # computed field → its value → rules to try
         self._always: list[int] = []
         self._after: list[int] = []  # rules about the rules that matched
         self._database: Any = None
@@ -126,8 +130,11 @@ class Matcher:
     def _register(self, place: int, sign: Sign, numbers: dict[tuple[str, bool, bool], int]) -> None:
         if sign.field.startswith("secret."):
             self._secret.append(place)
-        elif sign.field == "egress.class":
-            self._present.setdefault("egress.host", []).append(place)
+        elif sign.field in COMPUTED_FROM:
+            for field in COMPUTED_FROM[sign.field]:
+                self._present.setdefault(field, []).append(place)
+        elif sign.field in VIRTUAL and sign.exact:
+            self._computed.setdefault(sign.field, {}).setdefault(sign.exact, []).append(place)
         elif sign.field in VIRTUAL:
             self._always.append(place)
         elif not sign.pattern:
@@ -156,31 +163,38 @@ class Matcher:
 
     def _match(self, spans: Sequence[Span]) -> dict[int, tuple[Matched, ...]]:
         tries = self._candidates(spans)
-        if self._secret:
+        if self._secret or self._always or self._computed:
             for i, span in enumerate(spans):
-                if span.secrets:
-                    tries.setdefault(i, set()).update(self._secret)
-        if self._always:
-            for i in range(len(spans)):
-                tries.setdefault(i, set()).update(self._always)
+                if more := self._unscanned(span):
+                    tries.setdefault(i, set()).update(more)
         found: dict[int, tuple[Matched, ...]] = {}
         for i, places in tries.items():
             span = spans[i]
             views = _views(span) if any(self.rules[place].by_act for place in places) else ()
             matched = [one for place in sorted(places) if (one := _try(self.rules[place], span, views))]
             if matched and self._after:
-                names = ",".join(one.rule.id for one in matched)
-                view = msgspec.structs.replace(span, fields={**span.fields, MATCHED: names})
-                matched += [one for place in self._after if (one := _try(self.rules[place], view, ()))]
+                named = {**span.fields, MATCHED: tuple(dict.fromkeys(one.rule.id for one in matched))}
+                after = msgspec.structs.replace(span, fields=named)
+                views = _views(after)
+                matched += [one for place in self._after if (one := _try(self.rules[place], after, views))]
             if matched:
                 found[i] = tuple(matched)
         return found
 
+    def _unscanned(self, span: Span) -> list[int]:
+        """Rules to try whose sign is no text: what the span is, and that it holds secrets."""
+        places = list(self._always)
+        if span.secrets:
+            places += self._secret
+        for field, by_value in self._computed.items():
+            value = VIRTUAL[field](span)
+            places += by_value.get(value.lower() if isinstance(value, str) else str(value), ())
+        return places
+
     def _candidates(self, spans: Sequence[Span]) -> dict[int, set[int]]:
         """Rules worth trying per span: those of which a sign shows."""
         tries: dict[int, set[int]] = {}
-        texts: list[str] = []
-        owners: list[tuple[int, str]] = []
+        owners: dict[str, list[tuple[int, str]]] = {}  # text → where it stands; a text is scanned once
         needed, scanned, present = self._needed, self._scanned, self._present
         for i, span in enumerate(spans):
             fields = span.fields
@@ -189,26 +203,28 @@ class Matcher:
                     tries.setdefault(i, set()).update(present[field])
                 if field in scanned:
                     value = fields[field]
-                    texts.append(value if type(value) is str else _spelled(value))
-                    owners.append((i, field))
+                    owners.setdefault(value if type(value) is str else _spelled(value), []).append((i, field))
             if self._facts and not facts.SOURCES.isdisjoint(fields):
                 for field, text in _told(facts.of(span).acts, needed):
                     if field in present:
                         tries.setdefault(i, set()).update(present[field])
                     if field in scanned:
-                        texts.append(text)
-                        owners.append((i, field))
-        if texts:
-            starts, buffer = _join(texts)
-            hits: list[tuple[int, int]] = []
-            self._database.scan(buffer, match_event_handler=_note, context=hits, scratch=self._scratch)
-            patterns = self._patterns
-            for number, end in hits:
-                i, field = owners[bisect_right(starts, end - 1) - 1]
-                places = patterns[number].get(field)
-                if places:
-                    tries.setdefault(i, set()).update(places)
+                        owners.setdefault(text, []).append((i, field))
+        if owners:
+            self._scan(owners, tries)
         return tries
+
+    def _scan(self, owners: Mapping[str, list[tuple[int, str]]], tries: dict[int, set[int]]) -> None:
+        """Look for every pattern in every text at once."""
+        starts, buffer = _join(list(owners))
+        hits: list[tuple[int, int]] = []
+        self._database.scan(buffer, match_event_handler=_note, context=hits, scratch=self._scratch)
+        patterns, places = self._patterns, list(owners.values())
+        for number, end in hits:
+            by_field = patterns[number]
+            for i, field in places[bisect_right(starts, end - 1) - 1]:
+                if field in by_field:
+                    tries.setdefault(i, set()).update(by_field[field])
 
 
 def flags(caseless: bool, dotall: bool) -> int:
@@ -267,13 +283,13 @@ def _told(acts: Sequence[facts.Act], needed: frozenset[str]) -> Iterator[tuple[s
         yield field, "\n".join(dict.fromkeys(values))
 
 
-def _views(span: Span) -> list[tuple[facts.Act, Span]]:
-    """The span once per act, the act's facts among its fields."""
+def _views(span: Span) -> Sequence[tuple[facts.Act | None, Span]]:
+    """The span once per act, the act's facts among its fields; once without when it does nothing that has facts."""
     acts = facts.of(span).acts
-    return [(act, msgspec.structs.replace(span, fields={**span.fields, **act})) for act in acts]
+    return [(act, msgspec.structs.replace(span, fields={**span.fields, **act})) for act in acts] or [(None, span)]
 
 
-def _try(rule: SpanRule, span: Span, views: Iterable[tuple[facts.Act, Span]]) -> Matched | None:
+def _try(rule: SpanRule, span: Span, views: Iterable[tuple[facts.Act | None, Span]]) -> Matched | None:
     if not rule.by_act:
         return Matched(rule, None) if _holds(rule, span) else None
     return next((Matched(rule, act) for act, view in views if _holds(rule, view)), None)
@@ -391,7 +407,8 @@ def describe(span: Span, act: facts.Act | None = None) -> dict[str, str]:
     """Who did what where, for a reader: masked already, and cut short. `act` is the part that matters."""
     text = span.text
     what = text("command.line") or text("db.statement") or text("url") or text("path") or text("arguments")
-    part = str((act or {}).get("command.words", ""))[:MAX_WHAT]
+    done = act or {}
+    part = str(done.get("command.words") or done.get("path.full") or "")[:MAX_WHAT]
     known = {
         "who": text("user") or span.agent_id or span.resource.service,
         "what": what[:MAX_WHAT],

@@ -32,7 +32,7 @@ from detectors.model import Category, Confidence, Severity, Span
 from detectors.policy import Policy
 from detectors.secret_findings import Allowed
 from detectors.secret_rules import SecretRule, read_secrets
-from detectors.sigma import Condition, Get, Unsupported, compile_condition
+from detectors.sigma import Condition, Get, Unsupported, compile_condition, either
 
 BUILTIN = Path(__file__).parent / "rules"
 LEVELS = {"informational": "INFO"}
@@ -322,9 +322,6 @@ class _Reading:
         if applies is None:
             self._wrong(file, f"{path}.logsource.category", f"{source.category}: not a category of ai_agent")
             return None
-        if len(parsed.detection.condition) != 1:
-            self._wrong(file, f"{path}.detection.condition", "more than one condition")
-            return None
         condition = self._condition(file, f"{path}.detection", parsed.detection, virtual)
         if condition is None:
             return None
@@ -345,7 +342,7 @@ class _Reading:
         self, file: str, path: str, detections: SigmaDetections, virtual: Mapping[str, Get]
     ) -> Condition | None:
         try:
-            condition = compile_condition(detections.parsed_condition[0].parsed, virtual)
+            condition = either([compile_condition(one.parsed, virtual) for one in detections.parsed_condition])
         except (SigmaError, Unsupported) as error:
             self._wrong(file, path, str(error))
             return None
