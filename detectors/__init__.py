@@ -16,6 +16,8 @@ IDS = (  # every detector there is, for those who only need its name
     "egress.destination",
     "anomaly.tool_burst",
     "policy.violations",
+    "data.leaving",
+    "data.masking",
 )
 
 
@@ -24,7 +26,9 @@ def load(rules: RuleSet) -> list[Detector[Any, Any]]:
     from detectors.anomaly import ToolBurst
     from detectors.behaviour import BehaviourRules, Matcher
     from detectors.correlation import Correlations, SecretSent
+    from detectors.data_leaving import DataLeaving
     from detectors.egress import EgressAllowList
+    from detectors.masking import MaskingFailed
     from detectors.rule import Override
     from detectors.secret_findings import SecretFindings
     from detectors.violations import PolicyViolations
@@ -41,5 +45,7 @@ def load(rules: RuleSet) -> list[Detector[Any, Any]]:
         EgressAllowList(rules.destinations, severities=severities),
         ToolBurst(**{name: value for name, value in tuned.items() if value is not None}),
         PolicyViolations(rules.policies, severities=severities),
+        DataLeaving(rules.policies),
+        MaskingFailed(),
     ]
     return [detector for detector in every if rules.overrides.get(detector.id, Override()).enabled]

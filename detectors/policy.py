@@ -113,6 +113,13 @@ class Hours(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return inside and DAYS[there.weekday()] in self.days
 
 
+class Data(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Data that providers on a list may have: records about people, or text its owner labelled."""
+
+    classes: tuple[Literal["personal", "labelled"], ...]
+    providers: tuple[str, ...]
+
+
 class Undecided(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What was seen too rarely to decide about: neither allowed nor refused."""
 
@@ -144,6 +151,7 @@ class Policy(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     groups: dict[str, tuple[str, ...]] = {}
     approvals: tuple[Approval, ...] = ()
     session_modes: Names = Names()
+    data: tuple[Data, ...] = ()
     working_hours: Hours | None = None
     content: Literal["on", "off"] | None = None  # whether prompts and results may be in the telemetry
     undecided: Undecided = Undecided()
@@ -170,6 +178,10 @@ class Policy(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
             open_ = getattr(self.undecided, matter)
             return "undecided" if any(matches(open_, name) for name in names) else verdict
         return verdict
+
+    def may_have(self, data: str, provider: str) -> bool:
+        """Whether a provider may have data of this class; what no entry speaks of, none may."""
+        return any(data in one.classes and named(one.providers, provider) for one in self.data)
 
     def approver(self, tool: str, effects: frozenset[str], classes: frozenset[str]) -> str:
         """Who must allow such a call by the first rule that fits: nobody, human, or a group."""
