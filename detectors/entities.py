@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, TypeAlias
 
+from detectors import streams
 from detectors.model import Span
 
 MAX_HOSTS = 64
@@ -55,9 +56,17 @@ def _named(span: Span) -> Iterator[Seen]:
             yield Seen(kind, str(value), {})
 
 
+def _streams(span: Span) -> Iterator[Seen]:
+    """A sample of each kind of record a session holds, and who was seen acting when."""
+    if found := streams.sample(span):
+        yield Seen("stream", found.product, found.detail, found.mark)
+    for who, view, slot in streams.actors(span):
+        yield Seen("presence", who, {"view": view, "source": span.resource.service}, f"{view}/{slot}")
+
+
 Source: TypeAlias = Callable[[Span], Iterator[Seen]]
-SOURCES: tuple[Source, ...] = (_agent, _secrets, _hosts, _named)
-TRIGGERS = frozenset(
+SOURCES: tuple[Source, ...] = (_agent, _secrets, _hosts, _named, _streams)
+TRIGGERS = streams.TRIGGERS | frozenset(
     {"egress.host", "credential", "commit.sha"}
 )  # a span with none of them shows its agent and its secrets
 

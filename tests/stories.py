@@ -24,18 +24,22 @@ FIRST_OF_LINE = 1000
 
 
 def read(name: str, session: str = "") -> list[Span]:
-    """The spans of a session file. `repeat` and `every_ms` make many of one line, the ids running on."""
+    """The spans of a session file. `repeat` and `every_ms` make many of one line, the ids running on.
+
+    `beside` puts a line into another session of that name.
+    """
     spans: list[Span] = []
     for number, line in enumerate((FOLDER / f"{name}.jsonl").read_text().splitlines()):
         given: dict[str, Any] = json.loads(line)
         count, every, at = given.pop("repeat", 1), given.pop("every_ms", 1000), given.pop("at_ms", number * 1000)
+        home = "-".join(filter(None, (session or name, given.pop("beside", ""))))
         secrets = tuple(
             SecretMatch(rule_id="secret.openrouter.api_key", where=one["surface"], length=32, **one)
             for one in given.pop("secrets", ())
         )
         for i in range(count):
             seq = number * FIRST_OF_LINE + i
-            spans.append(span(seq, session=session or name, at_ms=at + i * every, secrets=secrets, **given))
+            spans.append(span(seq, session=home, at_ms=at + i * every, secrets=secrets, **given))
     return spans
 
 

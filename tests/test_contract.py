@@ -152,7 +152,7 @@ def ids_unique(make: Make) -> None:
     events = story(make)
     detector, states, ids = make(), {}, []
     for event in events:
-        key = event.session_id if detector.scope == "session" else event.id if isinstance(event, Sighting) else ""
+        key = event.session_id if detector.scope == "session" else getattr(event, "entity_key", "")
         ids += [one.id for one in detector.observe(event, states.setdefault(key, detector.new_state()))]
     assert ids
     assert len(ids) == len(set(ids))
