@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from detectors import entities
+from detectors import entities, facts, urls
 from detectors.model import Sighting, Span, Window, digest
 
 WINDOW_NS = 60_000_000_000
@@ -15,6 +15,7 @@ SKEW_NS = 300_000_000_000  # a start further than this ahead of its arrival is a
 MAX_OPEN = 8
 MAX_IDS = 10_000
 MAX_NAMES = 64
+MAX_COST = 1e9  # dollars; more is no price
 MAX_SIGHTINGS = 2_048
 MAX_TASK = 200  # characters of a session's task
 MAX_CALLS = 256  # decided calls of a session; the oldest are forgotten first
@@ -31,8 +32,13 @@ class Building(msgspec.Struct, array_like=True):
     agent_type: str = ""
     last: tuple[int, str, str] = (0, "", "")
     counts: dict[str, int] = {}
-    tools: dict[str, None] = {}
+    calls: dict[str, int] = {}
+    pairs: dict[str, int] = {}
     hosts: dict[str, None] = {}
+    paths: dict[str, None] = {}
+    models: dict[str, None] = {}
+    shown: dict[str, str] = {}
+    tool: str = ""  # called last
     ids: set[str] = set()
 
 
@@ -49,6 +55,7 @@ class Activity(msgspec.Struct, array_like=True):
     task: str = ""  # what it was last asked to do
     decided: dict[str, str] = {}  # call → who allowed or denied it
     agent: str = ""  # the agent last sighted in it
+    began_ns: int = 0  # its first span
 
     def hear(self, span: Span) -> None:
         """Remember what later spans of the session are understood by: its working tree, task, decisions."""
@@ -77,6 +84,8 @@ class Activity(msgspec.Struct, array_like=True):
         start = now - now % WINDOW_NS
         if now > self.watermark_ns:
             self.watermark_ns = now
+        if not self.began_ns or now < self.began_ns:
+            self.began_ns = now
         if start < self.closed_ns:
             return False
         window = self.windows.get(start)
@@ -124,8 +133,14 @@ class Activity(msgspec.Struct, array_like=True):
             last_span_id=window.last[1],
             last_trace_id=window.last[2],
             counts=dict(sorted(window.counts.items())),
-            tools=tuple(sorted(window.tools)),
+            calls=dict(sorted(window.calls.items())),
+            pairs=dict(sorted(window.pairs.items())),
             hosts=tuple(sorted(window.hosts)),
+            domains=tuple(sorted({urls.registered(host) or host for host in window.hosts})),
+            paths=tuple(sorted(window.paths)),
+            models=tuple(sorted(window.models)),
+            began_ns=self.began_ns,
+            shown=dict(sorted(window.shown.items())),
         )
 
     def sightings(self, span: Span) -> Iterator[Sighting]:
@@ -171,13 +186,16 @@ def _count(window: Building, span: Span, now: int) -> None:
     counts["spans"] = counts.get("spans", 0) + 1
     if kind == "llm_call":
         counts["llm_calls"] = counts.get("llm_calls", 0) + 1
+        if (model := fields.get("model")) is not None:
+            _note(window.models, window.shown, "model", str(model), span)
     elif kind == "approval":
         if fields.get("approval.decision") == "deny":
             counts["denied"] = counts.get("denied", 0) + 1
+        elif fields.get("approval.decision") == "allow":
+            source = "skipped" if fields.get("approval.source") == "bypass" else "allowed"
+            counts[source] = counts.get(source, 0) + 1
     elif (tool := fields.get("tool.name")) is not None:
-        counts["tool_calls"] = counts.get("tool_calls", 0) + 1
-        if tool not in window.tools and len(window.tools) < MAX_NAMES:
-            window.tools[str(tool)[:MAX_TEXT]] = None
+        _called(window, span, str(tool)[:MAX_TEXT])
     if kind == "command":
         counts["commands"] = counts.get("commands", 0) + 1
     if span.status == "error" or fields.get("success") is False:
@@ -186,13 +204,40 @@ def _count(window: Building, span: Span, now: int) -> None:
     if hosts is not None:
         counts["egress"] = counts.get("egress", 0) + 1
         for host in str(hosts).split(","):
-            if len(window.hosts) < MAX_NAMES:
-                window.hosts[host] = None
+            _note(window.hosts, window.shown, "host", host, span)
     for field, name in SUMS:
         value = fields.get(field)
         if value is not None and isinstance(value, int):
             counts[name] = counts.get(name, 0) + value
+    cost = fields.get("cost.usd")
+    if isinstance(cost, float | int) and 0 <= cost < MAX_COST:
+        counts["cost_micros"] = counts.get("cost_micros", 0) + round(cost * 1e6)
+    if "path" in fields or "command.line" in fields:
+        for act in facts.of(span).acts:
+            for name in act.get("path.class") or ():  # type: ignore[union-attr]  # a tuple, by facts.FIELDS
+                _note(window.paths, window.shown, "path", name, span)
     if not window.agent_id and span.agent_id:
         window.agent_id, window.agent_type = span.agent_id, span.agent_type
     if now >= window.last[0]:
         window.last = max(window.last, (now, span.span_id, span.trace_id))
+
+
+def _called(window: Building, span: Span, tool: str) -> None:
+    """A tool call: how often each tool, and which after which."""
+    window.counts["tool_calls"] = window.counts.get("tool_calls", 0) + 1
+    if tool in window.calls or len(window.calls) < MAX_NAMES:
+        window.calls[tool] = window.calls.get(tool, 0) + 1
+        window.shown.setdefault(f"tool:{tool}", span.span_id)
+    if window.tool:
+        pair = f"{window.tool}>{tool}"
+        if pair in window.pairs or len(window.pairs) < MAX_NAMES:
+            window.pairs[pair] = window.pairs.get(pair, 0) + 1
+    window.tool = tool
+
+
+def _note(known: dict[str, None], shown: dict[str, str], kind: str, value: str, span: Span) -> None:
+    """Remember a value and who showed it first, up to a bound."""
+    value = value[:MAX_TEXT]
+    if value not in known and len(known) < MAX_NAMES:
+        known[value] = None
+        shown[f"{kind}:{value}"] = span.span_id

@@ -24,7 +24,7 @@ from detectors.model import (
 
 MAX_EVIDENCE = 1000  # characters of one entry
 
-Scope: TypeAlias = Literal["span", "session", "agent", "entity"]
+Scope: TypeAlias = Literal["span", "session", "agent", "type", "entity"]
 E = TypeVar("E", bound=Event)
 S = TypeVar("S")
 
@@ -32,8 +32,9 @@ S = TypeVar("S")
 class Detector(ABC, Generic[E, S]):
     """Settings in the constructor, memory in `state`, answers out. Nothing else.
 
-    Scopes: span (sees Span, stateless), session (Span, state per session), agent (Window, per agent),
-    entity (Sighting, per entity). `state` is mutated in place by `observe`; the engine owns and stores it.
+    Scopes: span (sees Span, stateless), session (Span, state per session), agent (Window, per agent), type (Window,
+    per agent type: models that its agents share), entity (Sighting, per entity). `state` is mutated in place by
+    `observe`; the engine owns and stores it.
     """
 
     id: ClassVar[str]

@@ -7,7 +7,7 @@ else, so that the same events after the same snapshot give the same outcomes in 
 from __future__ import annotations
 
 import hmac
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import Any, TypeAlias, cast
 
@@ -22,7 +22,7 @@ from detectors.evidence import complete
 from detectors.model import Event, Failure, Outcome, Sighting, Span, Window, digest
 
 AnyDetector: TypeAlias = Detector[Any, Any]
-FORMAT = 2
+FORMAT = 3
 QUIET_NS = WINDOW_NS + LATENESS_NS  # a session this long without a new arrival has its windows closed
 TAG_BYTES = 32
 PLACED = frozenset({"path", "command.line", "code"})  # fields that are read against the session's working tree
@@ -67,6 +67,7 @@ class _Snapshot(msgspec.Struct, array_like=True):
     awake: list[str]
     agents: list[_Saved]
     entities: list[_Saved]
+    types: list[_Saved]
     cases: dict[str, Case]
     recent: list[str] = []
 
@@ -101,6 +102,7 @@ class Engine:
         self.detectors = tuple(detectors)
         self._on_span = [i for i, d in enumerate(self.detectors) if d.scope in ("span", "session")]
         self._on_window = [i for i, d in enumerate(self.detectors) if d.scope == "agent"]
+        self._on_type = [i for i, d in enumerate(self.detectors) if d.scope == "type"]
         self._on_sighting = [i for i, d in enumerate(self.detectors) if d.scope == "entity"]
 
     def use(self, detectors: Sequence[AnyDetector]) -> None:
@@ -113,6 +115,7 @@ class Engine:
         self._sessions: dict[str, _Session | _Asleep] = {}  # least recently seen first
         self._awake: dict[str, _Session] = {}  # those of them not silent yet, in the same order
         self._agents: dict[str, _Slot] = {}
+        self._types: dict[str, _Slot] = {}
         self._entities: dict[str, _Slot] = {}
         self._recent: dict[str, None] = {}
         self._alerting = Alerting(self._max)
@@ -129,9 +132,12 @@ class Engine:
             if kind is Span:
                 self._spans(batch, outcomes)
             elif kind is Window:
-                self._keyed(batch, self._on_window, self._agents, outcomes)
+                fresh = [event for event in batch if self._is_new(event.id)]
+                self._keyed(fresh, self._on_window, self._agents, outcomes, lambda window: window.agent_key)
+                self._keyed(fresh, self._on_type, self._types, outcomes, lambda window: window.type_key)
             else:
-                self._keyed(batch, self._on_sighting, self._entities, outcomes)
+                fresh = [event for event in batch if self._is_new(event.id)]
+                self._keyed(fresh, self._on_sighting, self._entities, outcomes, lambda seen: seen.entity_key)
         outcomes.extend(self._alerting.drain())
         return outcomes
 
@@ -249,13 +255,13 @@ class Engine:
         on: list[int],
         slots: dict[str, _Slot],
         outcomes: list[Outcome],
+        key_of: Callable[[Any], str],
     ) -> None:
-        events = [event for event in events if self._is_new(event.id)]
         always, todo = self._select(on, events)
         for i, event in enumerate(events):
             if not always and i not in todo:
                 continue
-            key = event.agent_key if isinstance(event, Window) else event.entity_key
+            key = key_of(event)
             slot = slots.pop(key, None)
             if slot is None:
                 slot = _Slot()
@@ -330,6 +336,7 @@ class Engine:
                 ],
                 awake=list(self._awake),
                 agents=[_Saved(key, self._dump(s.states)) for key, s in self._agents.items()],
+                types=[_Saved(key, self._dump(s.states)) for key, s in self._types.items()],
                 entities=[_Saved(key, self._dump(s.states)) for key, s in self._entities.items()],
                 cases=self._alerting.cases,
                 recent=list(self._recent),
@@ -374,6 +381,7 @@ class Engine:
             elif one.activity is not None:
                 self._sessions[one.key] = self._awake[one.key] = _Session(one.received_ns, one.activity, states(one))
         self._agents = {one.key: _Slot(states(one)) for one in saved.agents}
+        self._types = {one.key: _Slot(states(one)) for one in saved.types}
         self._entities = {one.key: _Slot(states(one)) for one in saved.entities}
         self._recent = dict.fromkeys(saved.recent)
         self._alerting.cases = saved.cases

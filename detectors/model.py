@@ -135,7 +135,10 @@ class Window(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=Fals
     """One session's activity in one 60 s window of event time, keyed by agent for stage two.
 
     `counts` holds spans, tool_calls, llm_calls, commands, egress, errors, bytes_out, bytes_in, tokens_in,
-    tokens_out, denied; unknown is missing, not zero. `tools`, `hosts` are the distinct values, bounded.
+    tokens_out, cost_micros (millionths of a dollar), denied, allowed and skipped (calls that ran by a bypass);
+    unknown is missing, not zero. `calls` is tool → calls, `pairs` is "one>next" → times, `hosts`, `domains`, `paths`
+    (classes of files) and `models` are distinct values, all bounded. `began_ns` is the session's first span.
+    `shown` is a value ("tool:x", "host:y", "path:c", "model:m") → the span that showed it first in this window.
     """
 
     id: str
@@ -148,8 +151,23 @@ class Window(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=Fals
     last_span_id: str = ""
     last_trace_id: str = ""
     counts: dict[str, int] = {}
-    tools: tuple[str, ...] = ()
+    calls: dict[str, int] = {}
+    pairs: dict[str, int] = {}
     hosts: tuple[str, ...] = ()
+    domains: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    began_ns: int = 0
+    shown: dict[str, str] = {}
+
+    @property
+    def tools(self) -> tuple[str, ...]:
+        """Distinct tools called."""
+        return tuple(self.calls)
+
+    @property
+    def type_key(self) -> str:
+        return f"{self.tenant}/{self.agent_type}"
 
     @property
     def agent_key(self) -> str:

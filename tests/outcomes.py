@@ -96,7 +96,7 @@ def window(name: str = "w", **changes: Any) -> Window:
         "start_ns": T0,
         "end_ns": T0 + 60 * 10**9,
         "counts": {"spans": 3},
-        "tools": ("Bash",),
+        "calls": {"bash": 2},
         "hosts": ("example.org",),
     }
     return Window(**{**values, **changes})
