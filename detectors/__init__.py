@@ -13,9 +13,16 @@ IDS = (  # every detector there is, for those who only need its name
     "behaviour.rules",
     "correlation.rules",
     "correlation.secret_sent",
+    "taint.session",
     "egress.destination",
     "anomaly.tool_burst",
+    "approval.chain",
+    "approval.evasion",
+    "prompt.rule_broken",
     "policy.violations",
+    "integrity.records",
+    "integrity.streams",
+    "integrity.silence",
     "data.leaving",
     "data.masking",
 )
@@ -24,13 +31,19 @@ IDS = (  # every detector there is, for those who only need its name
 def load(rules: RuleSet) -> list[Detector[Any, Any]]:
     """Every detector this set of rules switches on; imported when asked for, since some parts are slow to import."""
     from detectors.anomaly import ToolBurst
+    from detectors.approvals import ApprovalChain
     from detectors.behaviour import BehaviourRules, Matcher
     from detectors.correlation import Correlations, SecretSent
     from detectors.data_leaving import DataLeaving
+    from detectors.denials import EvasionAfterDeny
     from detectors.egress import EgressAllowList
+    from detectors.forbidden import PromptRule
+    from detectors.integrity import RecordIntegrity
+    from detectors.integrity_streams import SilentAgent, StreamIntegrity
     from detectors.masking import MaskingFailed
     from detectors.rule import Override
     from detectors.secret_findings import SecretFindings
+    from detectors.taint import Taint
     from detectors.violations import PolicyViolations
 
     matcher = Matcher(rules.behaviour)
@@ -42,9 +55,16 @@ def load(rules: RuleSet) -> list[Detector[Any, Any]]:
         BehaviourRules(matcher),
         Correlations(matcher, rules.correlation),
         SecretSent(rules.destinations),
+        Taint(rules.destinations, severities=severities),
         EgressAllowList(rules.destinations, severities=severities),
         ToolBurst(**{name: value for name, value in tuned.items() if value is not None}),
+        ApprovalChain(matcher),
+        EvasionAfterDeny(),
+        PromptRule(),
         PolicyViolations(rules.policies, severities=severities),
+        RecordIntegrity(rules.policies, severities=severities),
+        StreamIntegrity(),
+        SilentAgent(),
         DataLeaving(rules.policies),
         MaskingFailed(),
     ]

@@ -1,0 +1,193 @@
+"""How likely a call carries out a sentence that came in with untrusted text, by structure alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import msgspec
+
+from detectors.model import Span
+from detectors.taint_text import STRONG, Asking, values, words
+from detectors.taint_words import FAMILY, READ, families, parts, stem
+
+MAX_ARGUMENTS = 4096  # characters of a call's arguments
+MAX_TRUSTED = 4096  # words and values the user and the operator said
+MIN_VALUE = 3
+_BARE = re.compile(r"(?:https?|ftp|wss?)://(?:www\.)?|(?<![\w.])www\.")  # as `plain` drops it from a value
+FILLERS = frozenset(("the", "tool", "mcp", "api", "to", "of", "by", "through", "for", "a", "an"))
+LOCAL = frozenset(("command", "file_read", "file_write", "db_query"))
+WEAK = frozenset(("money", "number", "name"))
+
+
+class Call(msgspec.Struct, frozen=True, array_like=True):
+    """What is kept of a call: enough to judge it again when a result arrives late."""
+
+    time_ns: int
+    span_id: str
+    trace_id: str
+    subject: str
+    tool: str
+    local: bool  # it works on files, a shell or a database
+    said: str  # values of its arguments, lower case
+    words: tuple[str, ...]  # stemmed, of the arguments
+    name: tuple[str, ...]  # stemmed words of the tool's name
+    families: tuple[str, ...]
+
+
+class Trusted(msgspec.Struct, array_like=True):
+    """What the user and the operator said: words, values, and what they want done."""
+
+    words: dict[str, None] = {}
+    values: dict[str, None] = {}
+    families: dict[str, None] = {}
+
+    def hear(self, text: str, *, wishes: bool) -> None:
+        """Learn from a trusted text; only the user's own verbs are wishes."""
+        for value in values(text):
+            self.values[value[1]] = None
+        for word in re.findall(r"[A-Za-z][A-Za-z']+", text):
+            root = stem(word)
+            self.words[root] = None
+            if wishes and root in FAMILY:
+                self.families[FAMILY[root]] = None
+        for known in (self.words, self.values):
+            while len(known) > MAX_TRUSTED:
+                del known[next(iter(known))]
+
+    def named(self, kind: str, value: str) -> bool:
+        """Whether a trusted text names this very value."""
+        if value in self.values:
+            return True
+        if kind in ("name", "quoted"):
+            return all(stem(one) in self.words for one in re.findall(r"[a-z][a-z']+", value)) and not re.search(
+                r"\d", value
+            )
+        return kind in ("url", "email") and any(
+            value in known or known in value for known in self.values if "." in known
+        )
+
+
+def call_of(span: Span) -> Call:
+    """The part of a call span that matters here."""
+    text = span.text("command.line") or span.text("arguments") or span.text("url") or span.text("path")
+    said = _flat(text[:MAX_ARGUMENTS])
+    tool = span.text("tool.name")
+    return Call(
+        span.start_ns,
+        span.span_id,
+        span.trace_id,
+        span.call_id or span.id,
+        tool[:100],
+        span.kind in LOCAL or ("path" in span.fields and "url" not in span.fields),
+        said,
+        tuple(words(said))[:200],
+        parts(tool),
+        tuple(sorted(families(tool))),
+    )
+
+
+def _flat(text: str) -> str:
+    """Values of JSON arguments joined, or the text as it is; lower case, blanks single."""
+    try:
+        opened = msgspec.json.decode(text)
+    except (msgspec.MsgspecError, RecursionError, UnicodeError):
+        opened = text
+    leaves: list[str] = []
+    _leaves(opened, leaves, 0)
+    return _BARE.sub("", " ".join(" ".join(leaves).lower().split()))
+
+
+def _leaves(value: Any, into: list[str], depth: int) -> None:
+    if depth > 8 or len(into) > 200:
+        return
+    if isinstance(value, dict):
+        for one in value.values():
+            _leaves(one, into, depth + 1)
+    elif isinstance(value, list):
+        for one in value:
+            _leaves(one, into, depth + 1)
+    elif value is not None and not isinstance(value, bool):
+        into.append(str(value))
+
+
+@lru_cache(8192)
+def _whole(value: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<![\w.@-]){re.escape(value)}(?![\w@-])")
+
+
+def carried(asking: Asking, call: Call, trusted: Trusted) -> list[tuple[str, str]]:
+    """Values of the sentence, named by nobody trusted, that stand in the call's arguments."""
+    return [
+        (kind, value)
+        for kind, value in asking.values
+        if (len(value) >= MIN_VALUE or kind == "number")
+        and value in call.said
+        and not trusted.named(kind, value)
+        and _whole(value).search(call.said)
+    ]
+
+
+class Signs(NamedTuple):
+    """What speaks for and against a call carrying out a sentence; each between 0 and 1."""
+
+    strong: float  # an address, link, path, id or quotation of the sentence stands in the arguments
+    weak: float  # a sum, number or name does
+    missing: float  # the sentence names a strong value and the call has none of them
+    cover: float  # share of the sentence's new words that the call has
+    novel: float  # share of the call's argument words that are the sentence's and nobody trusted said
+    family: float  # the call does what the sentence asks for
+    named: float  # the sentence holds all words of the tool's name
+    asked: float  # the user asked for what the call does, and for the things it does it to
+    acting: float  # the tool's name says it changes something
+    elsewhere: float  # the carried values stand in plain data too
+
+
+def signs(asking: Asking, call: Call, trusted: Trusted, data: Mapping[str, int]) -> Signs:
+    """The signs of one sentence and one call."""
+    held = carried(asking, call, trusted)
+    strong = [value for kind, value in held if kind in STRONG]
+    masked = "masked~" in call.said
+    absent = any(kind in STRONG and not trusted.named(kind, value) for kind, value in asking.values)
+    plain_words = [word for word in asking.words if word not in FAMILY and word not in READ]
+    new = [word for word in plain_words if word not in trusted.words]
+    mine = [word for word in call.words if word not in trusted.words and word not in FAMILY and word not in READ]
+    have, inside = {*call.words, *call.name}, {*asking.words, *asking.verbs}
+    things = [word for word in call.name if word not in FAMILY and word not in FILLERS]
+    kinds = {FAMILY[verb] for verb in asking.verbs if verb in FAMILY}
+    named = bool(call.name) and all(
+        word in inside or FAMILY.get(word) in kinds for word in call.name if word not in FILLERS
+    )
+    wished = bool(set(call.families) & trusted.families.keys())
+    known = sum(word in trusted.words for word in things)
+    return Signs(
+        strong=float(bool(strong)),
+        weak=float(any(kind in WEAK for kind, _ in held)),
+        missing=float(absent and not strong and not masked),
+        cover=sum(word in have for word in new) / len(new) if new else 0.0,
+        novel=sum(word in inside for word in mine) / len(mine) if mine else 0.0,
+        family=float(bool(set(asking.families) & set(call.families))),
+        named=float(named),
+        asked=float(wished and known * 2 >= len(things)),
+        acting=float(bool(call.families)),
+        elsewhere=float(bool(strong) and all(value in data for value in strong)),
+    )
+
+
+def score(asking: Asking, found: Signs) -> float:
+    """How likely the call carries the sentence out: from 0.5 on it is worth telling, from 0.7 on it is a hijack."""
+    wanted = bool(asking.families) or asking.form == "need"
+    if not wanted:
+        return 0.0
+    if found.strong:
+        sure = 0.85 + 0.05 * found.family + 0.05 * found.novel + 0.04 * (1 - found.asked)
+        return sure - 0.1 * found.elsewhere * (1 - found.family)
+    if found.missing:
+        return 0.0
+    if found.cover >= 0.5 and found.novel >= 0.5:
+        return 0.72 + 0.05 * found.family
+    if found.named and found.family and found.acting and not found.asked:
+        return 0.71
+    return 0.0
