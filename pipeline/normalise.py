@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from detectors.model import Scalar, SecretMatch, digest
-from pipeline import approval, feeds, messages, targets
+from pipeline import approval, commits, feeds, messages, targets
 from pipeline.calls import Calls
 from pipeline.dialect import Dialect, Dialects, Plan, Target, matcher
 
@@ -302,7 +302,9 @@ class Normaliser:
             self._calls.call(dialect, "tool_call", span_kind, service, fields, aside)
             return kind
         if kind or "tool.name" in fields or "mcp.method" in fields:
-            return self._calls.call(dialect, kind, span_kind, service, fields, aside)
+            kind = self._calls.call(dialect, kind, span_kind, service, fields, aside)
+            commits.tell(fields)
+            return kind
         return self._calls.plain(dialect, span_kind, fields, aside)
 
     def _said(
