@@ -54,7 +54,7 @@ class Destinations:
 
     def _reach(self, host: str, agent_type: str) -> tuple[Reach, str]:
         """What kind of destination a host is for an agent type, and the list that says so."""
-        reach, listed = self._listed(host, agent_type)
+        reach, listed = self.listed(host, agent_type)
         ruled = policy.of(self._policies, agent_type)
         verdict = "open" if ruled is None or reach == "local" else ruled.judge("egress", host)
         if verdict == "denied":
@@ -72,7 +72,7 @@ class Destinations:
         names = (*(ruled.egress.allow or ()), *ruled.undecided.egress)
         return wrong is None or policy.hosted(tuple(name for name in names if len(name) >= len(wrong)), host)
 
-    def _listed(self, host: str, agent_type: str) -> tuple[Reach, str]:
+    def listed(self, host: str, agent_type: str) -> tuple[Reach, str]:
         """The same by the lists of destinations alone."""
         if host in METADATA:
             return "metadata", "instance metadata"

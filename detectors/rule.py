@@ -129,6 +129,17 @@ def read(
     return _Reading(only_secrets).read([*([BUILTIN] if builtin else []), *folders], overrides)
 
 
+def read_policies(files: Sequence[Path], errors: list[RuleError]) -> dict[str, Policy]:
+    """Policies of these files and folders by agent type; what is wrong goes to `errors`."""
+    reading = _Reading(False)
+    found: dict[str, Policy] = {}
+    for file in files:
+        for one in reading.found(file) if file.is_dir() else (file,):
+            reading.policies(one, found)
+    errors += reading.errors
+    return found
+
+
 class _Reading:
     """One pass over all files; collects errors on the way."""
 
@@ -138,7 +149,7 @@ class _Reading:
         self.digest = blake2b(digest_size=16)
 
     def read(self, folders: Sequence[Path], overrides: Path | None) -> RuleSet:
-        files = [(folder, file) for folder in folders for file in self._files(folder)]
+        files = [(folder, file) for folder in folders for file in self.found(folder)]
         secrets: list[SecretRule] = []
         lists: list[EgressFile] = []
         policies: dict[str, Policy] = {}
@@ -157,7 +168,7 @@ class _Reading:
             elif room == "egress":
                 lists += [one for _, _, raw in self._load(file) if (one := self._convert(file, raw, EgressFile))]
             elif room == "policies":
-                self._policies(file, policies)
+                self.policies(file, policies)
             elif room == "inventory":
                 inventories += [one for _, _, raw in self._load(file) if (one := self._convert(file, raw, Inventory))]
             else:
@@ -189,7 +200,7 @@ class _Reading:
             hash=self.digest.hexdigest(),
         )
 
-    def _policies(self, file: Path, policies: dict[str, Policy]) -> None:
+    def policies(self, file: Path, policies: dict[str, Policy]) -> None:
         """One policy a document; an agent type has one."""
         for name, path, raw in self._load(file):
             policy = self._convert(name, raw, Policy, path)
@@ -202,7 +213,7 @@ class _Reading:
     def _wrong(self, file: Path | str, path: str, reason: str) -> None:
         self.errors.append(RuleError(str(file), path, reason))
 
-    def _files(self, folder: Path) -> list[Path]:
+    def found(self, folder: Path) -> list[Path]:
         if not folder.is_dir():
             self._wrong(folder, "$", "no such folder")
             return []

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipeline import errors
+from replay.policy_commands import policy_app
 
 if TYPE_CHECKING:
     from pipeline.settings import Settings
@@ -47,6 +48,7 @@ token_app = typer.Typer(help="Bearer tokens of emitters.", no_args_is_help=True)
 app.add_typer(rules_app, name="rules")
 app.add_typer(replay_app, name="replay")
 app.add_typer(token_app, name="token")
+app.add_typer(policy_app, name="policy")
 
 
 class Level(StrEnum):
