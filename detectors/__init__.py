@@ -25,6 +25,8 @@ IDS = (  # every detector there is, for those who only need its name
     "integrity.silence",
     "data.leaving",
     "data.masking",
+    "identity.leavers",
+    "identity.leases",
 )
 
 
@@ -40,6 +42,8 @@ def load(rules: RuleSet) -> list[Detector[Any, Any]]:
     from detectors.forbidden import PromptRule
     from detectors.integrity import RecordIntegrity
     from detectors.integrity_streams import SilentAgent, StreamIntegrity
+    from detectors.leases import Leases
+    from detectors.leavers import Leavers
     from detectors.masking import MaskingFailed
     from detectors.rule import Override
     from detectors.secret_findings import SecretFindings
@@ -67,5 +71,7 @@ def load(rules: RuleSet) -> list[Detector[Any, Any]]:
         SilentAgent(),
         DataLeaving(rules.policies),
         MaskingFailed(),
+        Leavers(),
+        Leases(rules.inventory),
     ]
     return [detector for detector in every if rules.overrides.get(detector.id, Override()).enabled]
