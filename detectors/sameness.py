@@ -34,6 +34,13 @@ CARRIES = {
 _VALUED = frozenset(
     ("-p", "-l", "-i", "-o", "-F", "-J", "-L", "-R", "-D", "-W", "-b", "-c", "-m", "-h", "-n", "-a", "-u")
 )
+# Programs whose first word says what they do.
+_SUBCOMMANDS = frozenset((
+    "kubectl", "oc", "helm", "docker", "podman", "git", "gh", "glab", "aws", "az", "gcloud", "terraform", "tofu",
+    "npm", "yarn", "pnpm", "pip", "uv", "cargo", "go", "systemctl", "service", "apt", "apt-get", "brew", "railway",
+    "fly",
+))  # fmt: skip
+_HARMLESS = frozenset({"read", "list", "search", "connect", "select", "show", "describe", "explain"})
 _BLANK = re.compile(r"\s+")
 _WORD = re.compile(r"[A-Za-z0-9_./:@%+~*-]+")
 _NUMBER = re.compile(r"\d+")
@@ -137,15 +144,16 @@ def aims(span: Span) -> frozenset[str]:
         effects = (*_values(act.get("effect")), *_values(act.get("sql.kind")))
         targets = (*_args(act), *_values(act.get("sql.tables")), *_values(act.get("path.full")))
         for effect in effects:
-            if effect not in ("read", "select", "show", "describe", "explain"):
+            if effect not in _HARMLESS:
                 found.update(f"{effect} {target.rstrip('/').rpartition('/')[2].casefold()}" for target in targets)
     return frozenset(one for one in found if not one.endswith(" "))
 
 
 def _args(act: facts.Act) -> tuple[str, ...]:
-    """Arguments that name something, and neither the verb nor a number."""
-    verb = act.get("command.verb")
-    return tuple(word for word in _values(act.get("command.args")) if word != verb and not word.isdecimal())
+    """Arguments that name something, and neither a subcommand nor a number or a letter."""
+    verb = act.get("command.verb") if act.get("command.name") in _SUBCOMMANDS else None
+    args = _values(act.get("command.args"))
+    return tuple(word for word in args if word != verb and len(word) > 1 and not word.isdecimal())
 
 
 def _values(value: facts.Fact | None) -> tuple[str, ...]:
