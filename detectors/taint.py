@@ -36,7 +36,7 @@ class Taint(Detector[Span, Origins]):
     values and words that stand in it and that neither the user nor the operator said.
     Blind spots: instructions in other languages than English; a hijack that changes only what the agent says; values
     the attacker has the agent put together; what the user asked for in the very words of the attacker; per session
-    64 sentences, 512 values of plain data and the latest 32 calls are remembered, the oldest forgotten first; of a
+    64 sentences and the latest 32 calls are remembered, the oldest forgotten first; of a
     text 32 KB are read; a result is joined to a call up to five minutes of event time before it.
     """
 
@@ -124,7 +124,7 @@ class Taint(Detector[Span, Origins]):
         for one in heard:
             if one.time_ns > call.time_ns or one.span_id == call.span_id:
                 continue
-            found = signs(one.asking, call, state.trusted, state.data)
+            found = signs(one.asking, call, state.trusted)
             sure = score(one.asking, found)
             if sure < 0.5 or (best is not None and sure <= best[0]):
                 continue
@@ -175,9 +175,13 @@ class Taint(Detector[Span, Origins]):
             if held & ADDRESSES and event.span_id == call.span_id and self._destinations.outside(event):
                 return Severity.HIGH
             return Severity.INFO
+        if found.asked and not found.family and found.strong:
+            return Severity.MEDIUM
         if not found.strong and (one.named or one.asking.letter or (state.shell and not one.asking.agent)):
             return Severity.INFO
-        if one.named and found.asked and (state.delegates or found.family):
+        if state.delegates and (one.named or one.asking.letter):
+            return Severity.MEDIUM
+        if found.asked and found.family and (one.named or found.elsewhere):
             return Severity.MEDIUM
         return Severity.HIGH
 
@@ -185,7 +189,8 @@ class Taint(Detector[Span, Origins]):
 
     def _heard(self, event: Span, heard: Heard, state: Origins) -> Iterator[Finding]:
         one = heard.asking
-        addressed = [kind for kind, value in one.values if kind in ADDRESSES and not state.trusted.named(kind, value)]
+        own = one.values[: one.own]
+        addressed = [kind for kind, value in own if kind in ADDRESSES and not state.trusted.named(kind, value)]
         if not one.families or (one.letter and not addressed and not one.agent):
             return
         if heard.local and state.shell and not (one.agent and addressed):

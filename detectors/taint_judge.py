@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -15,7 +14,7 @@ from detectors.taint_words import FAMILY, READ, families, parts, stem
 
 MAX_ARGUMENTS = 4096  # characters of a call's arguments
 MAX_TRUSTED = 4096  # words and values the user and the operator said
-MIN_VALUE = 3
+SHORT = frozenset(("number", "quoted", "money"))  # these may be two characters long
 _BARE = re.compile(r"(?:https?|ftp|wss?)://(?:www\.)?|(?<![\w.])www\.")  # as `plain` drops it from a value
 FILLERS = frozenset(("the", "tool", "mcp", "api", "to", "of", "by", "through", "for", "a", "an"))
 LOCAL = frozenset(("command", "file_read", "file_write", "db_query"))
@@ -85,7 +84,7 @@ def call_of(span: Span) -> Call:
         said,
         tuple(words(said))[:200],
         parts(tool),
-        tuple(sorted(families(tool))),
+        families(tool),
     )
 
 
@@ -123,7 +122,7 @@ def carried(asking: Asking, call: Call, trusted: Trusted) -> list[tuple[str, str
     return [
         (kind, value)
         for kind, value in asking.values
-        if (len(value) >= MIN_VALUE or kind == "number")
+        if len(value) >= (2 if kind in SHORT else 3)
         and value in call.said
         and not trusted.named(kind, value)
         and _whole(value).search(call.said)
@@ -134,6 +133,8 @@ class Signs(NamedTuple):
     """What speaks for and against a call carrying out a sentence; each between 0 and 1."""
 
     strong: float  # an address, link, path, id or quotation of the sentence stands in the arguments
+    own: float  # and it stands in the sentence itself, not in what follows
+    title: float  # a name of several words does
     weak: float  # a sum, number or name does
     missing: float  # the sentence names a strong value and the call has none of them
     cover: float  # share of the sentence's new words that the call has
@@ -142,10 +143,10 @@ class Signs(NamedTuple):
     named: float  # the sentence holds all words of the tool's name
     asked: float  # the user asked for what the call does, and for the things it does it to
     acting: float  # the tool's name says it changes something
-    elsewhere: float  # the carried values stand in plain data too
+    elsewhere: float  # the carried values stand in the same text as plain data too
 
 
-def signs(asking: Asking, call: Call, trusted: Trusted, data: Mapping[str, int]) -> Signs:
+def signs(asking: Asking, call: Call, trusted: Trusted) -> Signs:
     """The signs of one sentence and one call."""
     held = carried(asking, call, trusted)
     strong = [value for kind, value in held if kind in STRONG]
@@ -160,19 +161,22 @@ def signs(asking: Asking, call: Call, trusted: Trusted, data: Mapping[str, int])
     named = bool(call.name) and all(
         word in inside or FAMILY.get(word) in kinds for word in call.name if word not in FILLERS
     )
-    wished = bool(set(call.families) & trusted.families.keys())
+    both = set(asking.families) & set(call.families)
+    wished = bool((both or set(call.families[:1])) & trusted.families.keys())
     known = sum(word in trusted.words for word in things)
     return Signs(
         strong=float(bool(strong)),
+        own=float(any(one[0] in STRONG and one in asking.values[: asking.own] for one in held)),
+        title=float(any(kind == "name" and " " in value for kind, value in held)),
         weak=float(any(kind in WEAK for kind, _ in held)),
         missing=float(absent and not strong and not masked),
         cover=sum(word in have for word in new) / len(new) if new else 0.0,
         novel=sum(word in inside for word in mine) / len(mine) if mine else 0.0,
-        family=float(bool(set(asking.families) & set(call.families))),
+        family=float(bool(both)),
         named=float(named),
         asked=float(wished and known * 2 >= len(things)),
         acting=float(bool(call.families)),
-        elsewhere=float(bool(strong) and all(value in data for value in strong)),
+        elsewhere=float(bool(strong) and all(value in asking.data for value in strong)),
     )
 
 
@@ -181,13 +185,16 @@ def score(asking: Asking, found: Signs) -> float:
     wanted = bool(asking.families) or asking.form == "need"
     if not wanted:
         return 0.0
-    if found.strong:
-        sure = 0.85 + 0.05 * found.family + 0.05 * found.novel + 0.04 * (1 - found.asked)
-        return sure - 0.1 * found.elsewhere * (1 - found.family)
+    if found.strong and (found.own or found.acting or found.family):
+        return 0.85 + 0.05 * found.family + 0.05 * found.novel + 0.04 * (1 - found.asked)
+    if found.title and found.family:
+        return 0.8
     if found.missing:
         return 0.0
+    if found.weak and found.family and (found.named or found.cover >= 0.5) and not found.asked:
+        return 0.74
     if found.cover >= 0.5 and found.novel >= 0.5:
         return 0.72 + 0.05 * found.family
-    if found.named and found.family and found.acting and not found.asked:
+    if found.named and found.family and found.acting and asking.aimed and not found.asked:
         return 0.71
     return 0.0

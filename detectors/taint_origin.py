@@ -13,7 +13,6 @@ from detectors.taint_text import STRONG, Asking, asking, clip, values
 
 MAX_HEARD = 64  # sentences that asked for something; the oldest is forgotten first
 MAX_CALLS = 32  # latest calls, kept for results that come late
-MAX_DATA = 512  # values that stood in plain data; the oldest is forgotten first
 MAX_TOLD = 256  # findings told
 MAX_TEXTS = 64  # texts already read, by hash
 MAX_LATE_NS = 300_000_000_000  # a result may arrive this much later, in event time, than the call that used it
@@ -21,7 +20,9 @@ MAX_LATE_NS = 300_000_000_000  # a result may arrive this much later, in event t
 _DELEGATES = re.compile(
     r"\b(?:fulfil|fulfill|follow|do|complete|carry\s+out|perform|handle|act\s+on|execute|comply|take\s+care|process|address|"
     r"work\s+through|answer|go\s+through|implement)\w*\b(?:\W+\w+){0,5}?\W+(?:requests?|instructions?|tasks?|to-?dos?|steps|"
-    r"action\s+items?|actions|asks?|asked|says?|orders|wishes|guide|items\s+on)\b",
+    r"action\s+items?|actions|asks?|asked|says?|orders|wishes|guide|items\s+on)\b"
+    r"|\b(?:what|whatever|everything|anything|as)\s+(?:it|he|she|they|the\s+\w+|[a-z]+)\s+(?:asks?|wants?|needs?|says?|requests?|"
+    r"tells?|specif(?:y|ies))\b",
     re.IGNORECASE,
 )
 
@@ -54,7 +55,6 @@ class Origins(msgspec.Struct, array_like=True):
     delegates: bool = False  # the user told the agent to do what some text asks for
     heard: list[Heard] = []
     calls: list[Call] = []
-    data: dict[str, int] = {}
     texts: dict[int, None] = {}
     told: dict[str, None] = {}
     shell: bool = False  # the session runs commands: it works on code, where texts full of imperatives are daily bread
@@ -75,12 +75,6 @@ class Origins(msgspec.Struct, array_like=True):
         if len(result) < 8 or not self._fresh(result):
             return []
         found = asking(result)
-        inside = {value for one in found for _, value in one.values}
-        for kind, value in values(clip(result)):
-            if kind in STRONG and kind != "quoted" and value not in inside:
-                self.data[value] = 1
-        while len(self.data) > MAX_DATA:
-            del self.data[next(iter(self.data))]
         named = any(kind in STRONG and value in self.trusted.values for kind, value in values(call.said))
         known = {one.asking.text for one in self.heard}
         fresh: list[Heard] = []

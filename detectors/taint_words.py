@@ -11,7 +11,8 @@ from functools import lru_cache
 # Verbs of one family may stand for each other: who is told to "forward" may call a tool that "sends".
 FAMILIES: dict[str, str] = {
     "send": "send forward email mail message notify text fax reply respond deliver contact inform dm report",
-    "pay": "pay transfer wire remit donate deposit tip withdraw send_money refund reimburse topup invest",
+    "pay": "pay transfer wire remit donate deposit tip withdraw send_money reimburse topup invest money "
+    "funds payment transaction",
     "buy": "buy purchase order rebuy reorder checkout cart acquire subscribe bid",
     "visit": "visit open browse navigate click go follow access load fetch download goto surf curl wget",
     "change": "change update set modify edit reset replace rename alter adjust switch turn enable disable move "
@@ -20,10 +21,12 @@ FAMILIES: dict[str, str] = {
     "shutdown empty uninstall",
     "make": "add create make invite register sign insert append generate enroll open_account include attach join "
     "draft build store save copy fork clone star",
-    "share": "share grant give allow permit assign promote authorize authorise unlock approve accept expose disclose "
-    "leak provide reveal",
-    "post": "post publish comment tweet write upload push commit submit enter input fill type merge paste log",
-    "run": "run execute install start launch call invoke use deploy restart trigger eval import load issue",
+    "share": "share grant give allow permit assign promote authorize authorise unlock approve accept expose "
+    "disclose leak provide reveal",
+    "post": "post publish comment tweet write upload push commit submit enter input fill type merge paste log "
+    "retweet repost",
+    "run": "run execute install start launch call invoke deploy restart trigger eval import load issue",
+    "back": "refund return",
     "book": "book reserve schedule reschedule arrange reservation appointment",
 }
 READING = (
@@ -35,9 +38,10 @@ for _family, _verbs in FAMILIES.items():
     for _verb in _verbs.split():
         FAMILY.setdefault(_verb, _family)
 READ = frozenset(READING.split())
+LOOKING = READ - FAMILY.keys()
 # Verbs that tell the reader to look or to think: instructions too, but nothing comes of them outside.
 SOFTER = (
-    "see read check find look review consider note remember ensure make try refer search ask keep let wait think "
+    "use see read check find look review consider note remember ensure make try refer search ask keep let wait think "
     "ignore forget disregard stop do say tell mention recommend list answer follow confirm verify help bring take "
     "collect gather extract show print return complete perform proceed continue begin start go come visit enjoy"
 )
@@ -91,6 +95,9 @@ def parts(name: str) -> tuple[str, ...]:
 
 
 @lru_cache(16384)
-def families(name: str) -> frozenset[str]:
-    """What a tool does, by its name; empty for one that only reads."""
-    return frozenset(FAMILY[word] for word in parts(name) if word in FAMILY)
+def families(name: str) -> tuple[str, ...]:
+    """What a tool does, by its name, its verb first; empty for one that only reads."""
+    found = parts(name)
+    if found and found[0] in LOOKING:
+        return ()
+    return tuple(dict.fromkeys(FAMILY[word] for word in found if word in FAMILY))
