@@ -47,6 +47,7 @@ class SpanRule(msgspec.Struct, frozen=True, kw_only=True):
     exceptions: tuple[Condition, ...] = ()
     rows: tuple[str, ...] = ()
     file: str = ""
+    at: str = ""  # key path in the file
     source: Mapping[str, Any] = {}
 
     @property
