@@ -85,13 +85,15 @@ def suggest(
         used = _from_files(settings, rules, from_, agent_type, only)
     else:
         used = _from_store(settings, agent_type, only, since)
+    if not used.sessions:
+        print(f"spanwatch: no session of agent type {agent_type}, so nothing to suggest", file=sys.stderr)
+        raise typer.Exit(1)
     made = suggesting.suggest(used, agent_type, rules.destinations, min_sessions=min_sessions)
     if out is None:
         print(made.text(), end="")
     else:
         out.write_text(made.text(), "utf-8")
     print(f"spanwatch: {made.summary()}", file=sys.stderr)
-    raise typer.Exit(0 if used.sessions else 1)
 
 
 def _from_files(settings: Settings, rules: RuleSet, files: list[Path], agent_type: str, only: Collection[str]) -> Used:

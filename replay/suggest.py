@@ -24,7 +24,7 @@ from pipeline.sinks.clickhouse import raised
 from replay.suggest_text import SENSITIVE, Counted, Suggestion
 
 History: TypeAlias = Callable[[], Iterator[Span]]
-MANY = 12  # folders of the working tree, past which the tree as a whole is named
+MANY = 20  # names at the root of the working tree, past which the tree as a whole is named
 HOSTS = 3  # hosts of one registered domain, past which the domain is named
 MAX_TREES = 100_000
 MAX_SESSIONS = 10_000  # counted apart per thing
@@ -206,7 +206,7 @@ def _refused(matter: Matter, name: str, tally: Tally, agent_type: str, destinati
 def _general(matter: Matter, named: dict[str, Tally], destinations: Destinations, agent_type: str) -> dict[str, Tally]:
     """The things by the pattern that stands for them, of several things' counts the union."""
     if matter in ("read", "write"):
-        roots = {name.split("/")[1] for name in named if name.startswith("./") and name.count("/") > 1}
+        roots = {name.split("/")[1] for name in named if name.startswith("./")}
         spelled = {name: _path(name, tally.also, len(roots) > MANY) for name, tally in named.items()}
     elif matter == "egress":
         spelled = _domains([name for name in named if destinations.listed(name, agent_type)[0] != "local"])
