@@ -6,14 +6,14 @@ is read as the commands it holds. Nesting is followed 6 deep.
 
 from __future__ import annotations
 
-import binascii
 import re
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from detectors import shell
 from detectors.programs import Program, program
-from detectors.shell import Origin, Simple
+from detectors.simple import Origin, Simple
 
 MAX_NESTED = 6
 SHELLS = frozenset({"sh", "bash", "zsh", "dash", "ksh", "ash", "fish", "rbash", "csh", "tcsh"})
@@ -35,9 +35,14 @@ class Command(NamedTuple):
     known: Program
 
 
-def understood(text: str, origin: Origin = "line") -> list[Command]:
+def understood(text: str, origin: Origin = "line", wrappers: tuple[str, ...] = (), cwd: str = "") -> list[Command]:
     """Every command of a shell text, those inside the texts it hands to other shells among them."""
-    return list(_opened(shell.commands(text, origin=origin), (), 0))[: shell.MAX_COMMANDS]
+    return opened(shell.commands(text, origin=origin, cwd=cwd), wrappers)
+
+
+def opened(simples: Sequence[Simple], wrappers: tuple[str, ...] = ()) -> list[Command]:
+    """The commands that these run, wrappers off."""
+    return list(islice(_opened(simples, wrappers, 0), shell.MAX_COMMANDS))
 
 
 def _opened(simples: Sequence[Simple], wrappers: tuple[str, ...], depth: int) -> Iterator[Command]:
@@ -56,6 +61,7 @@ def _one(simple: Simple, depth: int) -> Iterator[Command]:
         words, more = peeled
         texts.extend(more)
     simple.wrappers = tuple(around)
+    simple.name = base(words[0]) if words else ""
     command = _read(words, simple) if words or simple.reads or simple.writes or simple.assigns else None
     if command is not None:
         yield command
@@ -66,6 +72,7 @@ def _one(simple: Simple, depth: int) -> Iterator[Command]:
         inner = shell.commands(text, origin=origin or simple.origin, cwd=simple.cwd)
         for one in inner:
             one.parsed = one.parsed and simple.parsed
+            one.fed = [*one.fed, simple]
         yield from _opened(inner, (*simple.wrappers, *by), depth + 1)
 
 
@@ -248,7 +255,7 @@ def nested(command: Command) -> Iterator[_Text]:
         if text is not None:
             yield text, (f"{name} -c",), None
         elif simple.stdin is not None and not command.args:
-            yield simple.stdin, (name,), "heredoc"
+            yield simple.stdin, (name,), "decoded" if simple.decoded else "heredoc"
     elif name == "eval":
         yield " ".join(words[1:]), ("eval",), None
     elif name in ("su", "runuser", "script"):
@@ -319,12 +326,3 @@ def _container(command: Command) -> Iterator[_Text]:
         yield " ".join(map(_quoted, rest)), (by,), None
     elif command.simple.stdin is not None:
         yield command.simple.stdin, (by,), "heredoc"
-
-
-def decoded(data: str) -> str | None:
-    """Text of base64; None for what is none."""
-    try:
-        raw = binascii.a2b_base64("".join(data.split()), strict_mode=False)
-        return raw.decode("utf-8")
-    except (binascii.Error, ValueError, UnicodeDecodeError):
-        return None

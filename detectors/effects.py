@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Literal, NamedTuple, TypeAlias
 
 from detectors import urls
 from detectors.commands import Command
 
-Action: TypeAlias = Literal["read", "write", "delete", "execute"]
+Action: TypeAlias = Literal["read", "write", "delete", "execute", "list"]
 _NO_FILES = frozenset(
     {"/dev/null", "/dev/stdin", "/dev/stdout", "/dev/stderr", "/dev/tty", "-", "", "/dev/zero", "nul"}
 )
 _DEV_NET = re.compile(r"/dev/(?:tcp|udp)/([^/\s]+)/(\w+)")
+
+
+_TALKS_NOT = frozenset(  # a URL among their words is but text
+    "echo printf grep egrep fgrep rg sed awk local export declare set unset readonly alias read test [ cat tee cd find jq"
+    " gcc make pytest ls rm cp mv true false wc sort uniq head tail diff".split()
+)
 
 
 class Touched(NamedTuple):
@@ -23,7 +30,7 @@ class Touched(NamedTuple):
     base: str = ""
 
 
-def effects(command: Command) -> tuple[str, ...]:
+def effects(command: Command, files: Sequence[Touched] = ()) -> tuple[str, ...]:
     """Effects of the program, its verb and its flags, and of redirections."""
     known = command.known
     found = dict.fromkeys((known.verbs.get(command.verbs) or known.verbs.get(command.verb) or known.effect).split())
@@ -93,8 +100,10 @@ def _plain(command: Command) -> list[str]:
 
 def _hosts(command: Command, plain: list[str]) -> list[str]:
     found = _hosts_of_redirects(command)
-    for word in command.words[1:]:
-        found += urls.urls(word)
+    if command.name not in _TALKS_NOT:
+        for word in command.words[1:]:
+            if "://" in word and "$(" not in word:
+                found += urls.urls(word)
     kind = command.known.hosts
     if kind == "urls":
         found += [

@@ -29,11 +29,15 @@ class Destination(NamedTuple):
     scheme: str = ""
     port: int | None = None
     user: bool = False  # whether the URL holds a user or a password
+    scope: str = "public"  # local, private or public
 
 
 @lru_cache(maxsize=4_096)
 def destination(text: str, scheme: str = "") -> Destination | None:
-    """Where a URL or a bare host, host:port, user@host leads; None for what has no host and for this very machine."""
+    """Where a URL or a bare host, host:port, user@host leads; None for what names no host.
+
+    This very machine has no registered domain: nothing leaves by talking to it.
+    """
     said, found, rest = text[:MAX_URL].strip().strip("\"'").partition("://")
     if found:
         scheme = said.lower()
@@ -52,9 +56,11 @@ def destination(text: str, scheme: str = "") -> Destination | None:
     except ValueError:
         port = None
     host = host.rstrip(".").lower()
-    if not host or local(host) or not (_NAME.fullmatch(host) or ":" in host):
+    if not host or not (_NAME.fullmatch(host) or ":" in host):
         return None
-    return Destination(host, registered(host), scheme, port, user)
+    if local(host):
+        return Destination(host, "", scheme, port, user, "local")
+    return Destination(host, registered(host), scheme, port, user, "private" if private(host) else "public")
 
 
 @lru_cache(maxsize=4_096)
@@ -85,6 +91,17 @@ def local(host: str) -> bool:
         return True
     number = address(host)
     return number is not None and number.is_loopback
+
+
+_PRIVATE_NAMES = (".internal", ".local", ".lan", ".localdomain", ".home.arpa", ".intranet", ".corp", ".svc")
+
+
+def private(host: str) -> bool:
+    """Whether a host can only be of a network of one's own: a private address, a bare name, a name of no public domain."""
+    number = address(host)
+    if number is not None:
+        return not number.is_global
+    return "." not in host or host.endswith(_PRIVATE_NAMES)
 
 
 def urls(text: str) -> list[str]:
