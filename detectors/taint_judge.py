@@ -31,7 +31,6 @@ class Call(msgspec.Struct, frozen=True, array_like=True):
     tool: str
     local: bool  # it works on files, a shell or a database
     said: str  # values of its arguments, lower case
-    words: tuple[str, ...]  # stemmed, of the arguments
     name: tuple[str, ...]  # stemmed words of the tool's name
     families: tuple[str, ...]
 
@@ -82,10 +81,14 @@ def call_of(span: Span) -> Call:
         tool[:100],
         span.kind in LOCAL or ("path" in span.fields and "url" not in span.fields),
         said,
-        tuple(words(said))[:200],
         parts(tool),
         families(tool),
     )
+
+
+@lru_cache(4096)
+def _words_of(said: str) -> tuple[str, ...]:
+    return tuple(words(said)[:200])
 
 
 def _flat(text: str) -> str:
@@ -154,8 +157,9 @@ def signs(asking: Asking, call: Call, trusted: Trusted) -> Signs:
     absent = any(kind in STRONG and not trusted.named(kind, value) for kind, value in asking.values)
     plain_words = [word for word in asking.words if word not in FAMILY and word not in READ]
     new = [word for word in plain_words if word not in trusted.words]
-    mine = [word for word in call.words if word not in trusted.words and word not in FAMILY and word not in READ]
-    have, inside = {*call.words, *call.name}, {*asking.words, *asking.verbs}
+    spoken = _words_of(call.said)
+    mine = [word for word in spoken if word not in trusted.words and word not in FAMILY and word not in READ]
+    have, inside = {*spoken, *call.name}, {*asking.words, *asking.verbs}
     things = [word for word in call.name if word not in FAMILY and word not in FILLERS]
     kinds = {FAMILY[verb] for verb in asking.verbs if verb in FAMILY}
     named = bool(call.name) and all(

@@ -9,7 +9,7 @@ import msgspec
 
 from detectors.model import Span
 from detectors.taint_judge import Call, Trusted
-from detectors.taint_text import STRONG, Asking, asking, clip, values
+from detectors.taint_text import STRONG, Asking, asking, clip, near_addresses, values
 
 MAX_HEARD = 64  # sentences that asked for something; the oldest is forgotten first
 MAX_CALLS = 32  # latest calls, kept for results that come late
@@ -74,7 +74,11 @@ class Origins(msgspec.Struct, array_like=True):
         result = span.text("result")
         if len(result) < 8 or not self._fresh(result):
             return []
-        found = asking(result)
+        if self.shell and call.local:  # of texts about code only those that name an address matter
+            result = near_addresses(result)
+        found = asking(result) if result else []
+        if not found:
+            return []
         named = any(kind in STRONG and value in self.trusted.values for kind, value in values(call.said))
         known = {one.asking.text for one in self.heard}
         fresh: list[Heard] = []

@@ -17,6 +17,8 @@ MAX_TEXT = 32_768  # characters looked at per field: the first three quarters an
 MAX_SENTENCE = 600
 MAX_ASKING = 48  # sentences of one text
 MAX_VALUES = 16  # of one sentence and of those that follow it
+NEIGHBOURHOOD = 300  # characters to either side of an address
+MAX_PIECES = 16
 MAX_FOLLOWING = 2  # sentences that tell more of a request
 
 _ESCAPED = re.compile(r"\\+[\"']|\\+(?:\r?\n\s*\\?|[nrt](?![a-z]{2}))|\\u[0-9a-fA-F]{4}")
@@ -100,6 +102,7 @@ _VALUES = re.compile(
     r"|(?P<id>(?<![\w-])(?=[\w-]{3,80}(?![\w-]))(?=[\w-]*\d)(?=[\w-]*[A-Za-z])(?!\d+(?:st|nd|rd|th|am|pm|x|h|min|s|k|mb|gb|kb)\b)[\w-]+)"
     r"|(?P<number>(?<![\w.$-])\d[\d ()+-]{1,18}\d(?![\w.])|(?<![\w.$-])\d{2,}(?:\.\d+)?(?![\w%]))"
 )
+_ADDRESS = re.compile(r"https?://|www\.\w|\w@[\w-]+\.[a-z]")
 _NAME = re.compile(r"(?<=\w[ ,]) ?\b[A-Z][\w'-]+(?: (?:[A-Z][\w'-]+|of|the|and|&)(?= [A-Z])| [A-Z][\w'-]+){0,4}")
 STRONG = frozenset(("mask", "email", "url", "path", "handle", "quoted", "id"))
 _SALUTE = re.compile(
@@ -147,6 +150,21 @@ def clip(text: str) -> str:
         return text
     head = MAX_TEXT * 3 // 4
     return text[:head] + "\n\n" + text[-(MAX_TEXT - head) :]
+
+
+def near_addresses(text: str) -> str:
+    """The neighbourhoods of the links and mail addresses in a text; empty where there are none."""
+    text = clip(text)
+    pieces: list[str] = []
+    last = 0
+    for found in _ADDRESS.finditer(text):
+        start, end = max(last, found.start() - NEIGHBOURHOOD), min(len(text), found.end() + NEIGHBOURHOOD)
+        if end > start:
+            pieces.append(text[start:end])
+            last = end
+        if len(pieces) >= MAX_PIECES:
+            break
+    return "\n\n".join(pieces)
 
 
 def _unescape(found: re.Match[str]) -> str:
