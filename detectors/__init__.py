@@ -27,6 +27,11 @@ IDS = (  # every detector there is, for those who only need its name
     "data.masking",
     "identity.leavers",
     "identity.leases",
+    "exposure.presumed",
+    "exposure.printed",
+    "exposure.logged",
+    "exposure.reach",
+    "exposure.places",
 )
 
 
@@ -39,6 +44,7 @@ def load(rules: RuleSet) -> list[Detector[Any, Any]]:
     from detectors.data_leaving import DataLeaving
     from detectors.denials import EvasionAfterDeny
     from detectors.egress import EgressAllowList
+    from detectors.exposure import PresumedExposed, SecretInLog, SecretPrinted
     from detectors.forbidden import PromptRule
     from detectors.integrity import RecordIntegrity
     from detectors.integrity_streams import SilentAgent, StreamIntegrity
@@ -47,6 +53,7 @@ def load(rules: RuleSet) -> list[Detector[Any, Any]]:
     from detectors.masking import MaskingFailed
     from detectors.rule import Override
     from detectors.secret_findings import SecretFindings
+    from detectors.secret_reach import ReachGrowth, SecretPlaces
     from detectors.taint import Taint
     from detectors.violations import PolicyViolations
 
@@ -73,5 +80,10 @@ def load(rules: RuleSet) -> list[Detector[Any, Any]]:
         MaskingFailed(),
         Leavers(),
         Leases(rules.inventory),
+        PresumedExposed(),
+        SecretPrinted(),
+        SecretInLog(),
+        ReachGrowth(),
+        SecretPlaces(),
     ]
     return [detector for detector in every if rules.overrides.get(detector.id, Override()).enabled]

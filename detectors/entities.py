@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, TypeAlias
 
-from detectors import changes, streams
+from detectors import accesses, changes, exposures, streams
 from detectors.model import Span
 
 MAX_HOSTS = 64
@@ -71,10 +71,26 @@ def _changes(span: Span) -> Iterator[Seen]:
         yield Seen(*one)
 
 
+def _exposures(span: Span) -> Iterator[Seen]:
+    """Files and places of secrets, variables, MCP servers, reach, workloads, pipelines."""
+    for one in exposures.of(span):
+        yield Seen(*one)
+
+
+def _accesses(span: Span) -> Iterator[Seen]:
+    """Commands a proxy should know, targets, and who held which credential."""
+    for one in accesses.of(span):
+        yield Seen(*one)
+
+
 Source: TypeAlias = Callable[[Span], Iterator[Seen]]
-SOURCES: tuple[Source, ...] = (_agent, _secrets, _hosts, _named, _streams, _changes)
+SOURCES: tuple[Source, ...] = (_agent, _secrets, _hosts, _named, _streams, _changes, _exposures, _accesses)
 TRIGGERS = (
-    streams.TRIGGERS | changes.TRIGGERS | frozenset({"egress.host", "credential"})
+    streams.TRIGGERS
+    | changes.TRIGGERS
+    | exposures.TRIGGERS
+    | accesses.TRIGGERS
+    | frozenset({"egress.host", "credential"})
 )  # a span with none of them shows its agent and its secrets
 
 
