@@ -19,6 +19,9 @@ IDS = (  # every detector there is, for those who only need its name
     "approval.chain",
     "approval.evasion",
     "prompt.rule_broken",
+    "proxy.agent_as_human",
+    "proxy.audit_gap",
+    "proxy.bypass",
     "policy.violations",
     "integrity.records",
     "integrity.streams",
@@ -27,6 +30,9 @@ IDS = (  # every detector there is, for those who only need its name
     "data.masking",
     "identity.leavers",
     "identity.leases",
+    "posture.reach",
+    "change.unexpected_commits",
+    "change.fan_out",
     "exposure.presumed",
     "exposure.printed",
     "exposure.logged",
@@ -45,16 +51,20 @@ def load(rules: RuleSet) -> list[Detector[Any, Any]]:
     from detectors.denials import EvasionAfterDeny
     from detectors.egress import EgressAllowList
     from detectors.exposure import PresumedExposed, SecretInLog, SecretPrinted
+    from detectors.fan_out import FanOut
     from detectors.forbidden import PromptRule
     from detectors.integrity import RecordIntegrity
     from detectors.integrity_streams import SilentAgent, StreamIntegrity
     from detectors.leases import Leases
     from detectors.leavers import Leavers
     from detectors.masking import MaskingFailed
+    from detectors.proxy import AgentAsHuman, AuditGap, ProxyBypass
+    from detectors.reach import Reach
     from detectors.rule import Override
     from detectors.secret_findings import SecretFindings
     from detectors.secret_reach import ReachGrowth, SecretPlaces
     from detectors.taint import Taint
+    from detectors.unexpected_commits import UnexpectedCommits
     from detectors.violations import PolicyViolations
 
     matcher = Matcher(rules.behaviour)
@@ -72,6 +82,9 @@ def load(rules: RuleSet) -> list[Detector[Any, Any]]:
         ApprovalChain(matcher),
         EvasionAfterDeny(),
         PromptRule(),
+        AgentAsHuman(),
+        AuditGap(rules.inventory),
+        ProxyBypass(rules.inventory),
         PolicyViolations(rules.policies, severities=severities),
         RecordIntegrity(rules.policies, severities=severities),
         StreamIntegrity(),
@@ -80,6 +93,9 @@ def load(rules: RuleSet) -> list[Detector[Any, Any]]:
         MaskingFailed(),
         Leavers(),
         Leases(rules.inventory),
+        Reach(rules.inventory),
+        UnexpectedCommits(),
+        FanOut(),
         PresumedExposed(),
         SecretPrinted(),
         SecretInLog(),

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from detectors import facts
+from detectors import facts, same_change
 from detectors.model import Span
 
 FEED = "feed"
@@ -103,6 +103,9 @@ def of(span: Span) -> Iterator[Shown]:
     elif span.kind in ACTING or span.kind == "llm_call":
         yield from _people(span)
         yield from _made(span)
+        for fix in same_change.of(span) if span.kind in ("command", "file_write", "mcp_call", "tool_call") else ():
+            told = {"where": fix.where, "what": fix.what}
+            yield Shown("patch", f"{span.agent_id}/{fix.id}", told, fix.where)
 
 
 def _feed(span: Span) -> Iterator[Shown]:
