@@ -17,6 +17,7 @@ from detectors.taint_judge import Call, Signs, call_of, carried, score, signs
 from detectors.taint_origin import MAX_LATE_NS, Heard, Origins, Step
 
 CALLS = frozenset(("tool_call", "mcp_call", "command", "file_read", "file_write", "http_egress", "db_query"))
+SAID = frozenset(("prompt", "instructions", "tool.results"))
 ADDRESSES = frozenset(("email", "url", "mask"))
 MAX_WHAT = 400
 STANDARDS = ("LLM01:2026", "ASI01", "AML.T0051.001")
@@ -86,26 +87,26 @@ class Taint(Detector[Span, Origins]):
         return Origins()
 
     def select(self, events: Sequence[Span]) -> Iterable[int]:
-        return [
-            i
-            for i, span in enumerate(events)
-            if span.kind in CALLS or "prompt" in span.fields or "instructions" in span.fields
-        ]
+        return [i for i, span in enumerate(events) if span.kind in CALLS or not span.fields.keys().isdisjoint(SAID)]
 
     def observe(self, event: Span, state: Origins) -> Iterator[Finding]:
         if event.kind not in CALLS:
             if told := event.fields.get("instructions"):
                 state.trust(str(told), wishes=False)
-            if said := event.fields.get("prompt"):
-                state.trust(str(said), wishes=True)
+            if (said := event.text("prompt")) and not said.startswith(("[{", "{")):
+                state.trust(said, wishes=True)
+            if (results := event.text("tool.results")) and not state.direct:
+                for one in state.read(event, results, call_of(event)):
+                    yield from self._heard(event, one, state)
             return
         if approval(event)[0] == "deny":
             return
         call = call_of(event)
+        state.direct = state.direct or "result" in event.fields
         state.shell = state.shell or event.kind == "command"
         yield from self._acted(event, call, state.heard, state)
         yield from self._left(event, call, state)
-        fresh = state.read(event, call)
+        fresh = state.read(event, event.text("result"), call)
         for heard in fresh:
             yield from self._heard(event, heard, state)
         yield from self._private(event, state)

@@ -58,6 +58,7 @@ class Origins(msgspec.Struct, array_like=True):
     texts: dict[int, None] = {}
     told: dict[str, None] = {}
     shell: bool = False  # the session runs commands: it works on code, where texts full of imperatives are daily bread
+    direct: bool = False  # calls bring their own results: what the model is handed of them is nothing new
     tainted: Step | None = None  # first text that asked for something
     sensitive: Step | None = None  # first sensitive read
 
@@ -69,12 +70,15 @@ class Origins(msgspec.Struct, array_like=True):
         if wishes and _DELEGATES.search(clip(text)):
             self.delegates = True
 
-    def read(self, span: Span, call: Call) -> list[Heard]:
+    def read(self, span: Span, result: str, call: Call) -> list[Heard]:
         """Take in a result; the sentences in it that ask for something and were not heard before."""
-        result = span.text("result")
         if len(result) < 8 or not self._fresh(result):
             return []
-        if self.shell and call.local:  # of texts about code only those that name an address matter
+        ended = span.end_ns
+        if span.kind == "llm_call":  # the model heard it when it was called, and may have heard it of a call before
+            ended = span.start_ns
+        local = call.local or (self.shell and span.kind == "llm_call")
+        if self.shell and local:  # of texts about code only those that name an address matter
             result = near_addresses(result)
         found = asking(result) if result else []
         if not found:
@@ -85,7 +89,7 @@ class Origins(msgspec.Struct, array_like=True):
         for one in found:
             if one.text not in known and (one.families or one.form == "need"):
                 known.add(one.text)
-                fresh.append(Heard(one, span.end_ns, span.span_id, span.trace_id, call.tool, call.local, named))
+                fresh.append(Heard(one, ended, span.span_id, span.trace_id, call.tool, local, named))
         self.heard += fresh
         del self.heard[:-MAX_HEARD]
         return fresh

@@ -302,7 +302,8 @@ def test_server_side_is_no_egress() -> None:
         ),
         ('{"messages":[{"role":"user","content":"a"}]}', "a"),
         ('[{"role":"user","content":"a"},7]', "a"),
-        ('[{"role":"user","parts":[{"type":"tool_call_response","result":{"x":1}}]}]', '{"x":1}'),
+        ('[{"role":"user","parts":[{"type":"tool_call_response","result":{"x":1}}]}]', ""),
+        ('[{"role":"user","content":"a"},{"role":"user","content":[{"type":"tool_result","content":"b"}]}]', "a"),
         ("plain words", ""),
         ('[{"role":"user","content":"cut', ""),
         ("[" * 5000, ""),
@@ -311,6 +312,22 @@ def test_server_side_is_no_egress() -> None:
 def test_last_user(said: str, expected: str) -> None:
     """The user's last words are found in every layout of messages; no layout is no error."""
     assert messages.last_user(said) == expected
+
+
+@pytest.mark.parametrize(
+    ("said", "heard"),
+    [
+        ('[{"role":"user","content":"a"},{"role":"tool","content":"b"},{"role":"tool","content":"c"}]', "b\n\nc"),
+        ('[{"role":"tool","content":"old"},{"role":"assistant","content":"x"},{"role":"tool","content":"new"}]', "new"),
+        ('[{"role":"user","content":[{"type":"tool_result","content":"b"},{"type":"text","text":"a"}]}]', "b"),
+        ('[{"role":"tool","content":"b"},{"role":"assistant","content":"x"}]', ""),
+        ('[{"role":"user","content":"tool"}]', ""),
+        ('[{"role":"tool","content":"cut', ""),
+    ],
+)
+def test_results(said: str, heard: str) -> None:
+    """What tools answered last is told from what the user said, whoever's name it is handed over in."""
+    assert messages.results(said) == heard
 
 
 @pytest.mark.parametrize(
