@@ -409,7 +409,8 @@ def describe(span: Span, act: facts.Act | None = None) -> dict[str, str]:
     text = span.text
     what = text("command.line") or text("db.statement") or text("url") or text("path") or text("arguments")
     done = act or {}
-    part = str(done.get("command.words") or done.get("path.full") or "")[:MAX_WHAT]
+    said = done.get("command.words") or done.get("path.full") or ""
+    part = (" ".join(said) if isinstance(said, tuple) else str(said))[:MAX_WHAT]
     known = {
         "who": text("user") or span.agent_id or span.resource.service,
         "what": what[:MAX_WHAT],
