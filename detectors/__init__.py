@@ -38,6 +38,9 @@ IDS = (  # every detector there is, for those who only need its name
     "exposure.logged",
     "exposure.reach",
     "exposure.places",
+    "mcp.config",
+    "mcp.shared",
+    "environment.production",
 )
 
 
@@ -58,6 +61,8 @@ def load(rules: RuleSet) -> list[Detector[Any, Any]]:
     from detectors.leases import Leases
     from detectors.leavers import Leavers
     from detectors.masking import MaskingFailed
+    from detectors.mcp_findings import McpConfig, SharedServer
+    from detectors.production import ProductionInDevelopment
     from detectors.proxy import AgentAsHuman, AuditGap, ProxyBypass
     from detectors.reach import Reach
     from detectors.rule import Override
@@ -101,5 +106,8 @@ def load(rules: RuleSet) -> list[Detector[Any, Any]]:
         SecretInLog(),
         ReachGrowth(),
         SecretPlaces(),
+        McpConfig(),
+        SharedServer(),
+        ProductionInDevelopment(rules.inventory.production, rules.secrets),
     ]
     return [detector for detector in every if rules.overrides.get(detector.id, Override()).enabled]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from detectors import entities
+from detectors import accesses, entities
 from detectors.model import Sighting, Span, Window, digest
 
 WINDOW_NS = 60_000_000_000
@@ -18,6 +18,7 @@ MAX_NAMES = 64
 MAX_SIGHTINGS = 2_048
 MAX_TASK = 200  # characters of a session's task
 MAX_CALLS = 256  # decided calls of a session; the oldest are forgotten first
+MAX_LATER = 512  # sightings that wait for their minute to close
 MAX_TEXT = 256  # characters of a name; longer entities are known by their hash
 
 SUMS = (("bytes.out", "bytes_out"), ("bytes.in", "bytes_in"), ("tokens.in", "tokens_in"), ("tokens.out", "tokens_out"))
@@ -49,6 +50,7 @@ class Activity(msgspec.Struct, array_like=True):
     task: str = ""  # what it was last asked to do
     decided: dict[str, str] = {}  # call → who allowed or denied it
     agent: str = ""  # the agent last sighted in it
+    later: list[Sighting] = []  # told when the minute they lie in has closed
 
     def hear(self, span: Span) -> None:
         """Remember what later spans of the session are understood by: its working tree, task, decisions."""
@@ -97,18 +99,23 @@ class Activity(msgspec.Struct, array_like=True):
             return False
         return min(self.windows) + WINDOW_NS + LATENESS_NS <= self.watermark_ns or len(self.windows) > MAX_OPEN
 
-    def due(self) -> Iterator[Window]:
+    def due(self) -> Iterator[Window | Sighting]:
         """Close and yield the windows whose end and lateness the session's event time has passed."""
         while self.windows:
             start = min(self.windows)
             if start + WINDOW_NS + LATENESS_NS > self.watermark_ns and len(self.windows) <= MAX_OPEN:
-                return
+                break
             yield self._close(start)
+        settled = [one for one in self.later if one.time_ns < self.closed_ns]
+        self.later = [one for one in self.later if one.time_ns >= self.closed_ns]
+        yield from settled
 
-    def close(self) -> Iterator[Window]:
-        """Close and yield every open window."""
+    def close(self) -> Iterator[Window | Sighting]:
+        """Close and yield every open window, and what waited for that."""
         for start in sorted(self.windows):
             yield self._close(start)
+        settled, self.later = self.later, []
+        yield from settled
 
     def _close(self, start: int) -> Window:
         window = self.windows.pop(start)
@@ -141,7 +148,7 @@ class Activity(msgspec.Struct, array_like=True):
             self.sighted[mark] = None
             detail = {"why": self.task, **seen.detail}
             again = (seen.mark,) if seen.mark else ()
-            yield Sighting(
+            sighting = Sighting(
                 id=digest("sighting", self.tenant, seen.kind, name, self.session_id, *again),
                 tenant=self.tenant,
                 entity_kind=seen.kind,
@@ -154,6 +161,10 @@ class Activity(msgspec.Struct, array_like=True):
                 time_ns=span.start_ns,
                 detail={key: value for key, value in detail.items() if value},
             )
+            if detail.get("view") != accesses.SETTLED:
+                yield sighting
+            elif len(self.later) < MAX_LATER:
+                self.later.append(sighting)
 
 
 def _approver(span: Span) -> str:

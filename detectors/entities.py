@@ -83,6 +83,11 @@ def _accesses(span: Span) -> Iterator[Seen]:
         yield Seen(*one)
 
 
+def _providers(span: Span) -> Iterator[Seen]:
+    if provider := span.fields.get("provider"):
+        yield Seen("provider", str(provider), {"model": span.text("model"), "user": span.text("user")})
+
+
 Source: TypeAlias = Callable[[Span], Iterator[Seen]]
 SOURCES: tuple[Source, ...] = (_agent, _secrets, _hosts, _named, _streams, _changes, _exposures, _accesses)
 TRIGGERS = (

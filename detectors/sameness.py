@@ -41,6 +41,9 @@ _SUBCOMMANDS = frozenset((
     "fly",
 ))  # fmt: skip
 _HARMLESS = frozenset({"read", "list", "search", "connect", "select", "show", "describe", "explain"})
+_SQL = re.compile(r"(?:select|insert|update|delete|drop|alter|create|truncate|grant|revoke|with|copy|merge|call)\b")
+_LITERAL = re.compile(r"'(?:[^']|'')*'|\$\d+|%\(\w+\)s|%s|(?<![\w$.]):\w+|(?<![\w$])-?\d+(?:\.\d+)?\b|\?")
+_HOST = re.compile(r"^(?:[a-z][a-z0-9+]*://)?(?:[^@/\s]*@)?(?P<host>[A-Za-z0-9][A-Za-z0-9_.-]*)(?:[:/]|$)")
 _BLANK = re.compile(r"\s+")
 _WORD = re.compile(r"[A-Za-z0-9_./:@%+~*-]+")
 _NUMBER = re.compile(r"\d+")
@@ -60,9 +63,15 @@ def plain(text: str) -> str:
     return bare.casefold()
 
 
+@lru_cache(maxsize=4096)
 def mark(text: str) -> str:
-    """Digest by which two records of one command are known; empty for what everybody says all the time."""
+    """Digest by which two records of one command are known; empty for what everybody says all the time.
+
+    Of SQL, literals and placeholders are left out: a driver's instrumentation leaves them out as well.
+    """
     bare = plain(text)
+    if _SQL.match(bare):
+        bare = _BLANK.sub("", _LITERAL.sub("?", bare))
     return digest("command", bare)[:24] if len(bare) >= LEAST else ""
 
 
@@ -86,6 +95,30 @@ def is_carrier(line: str) -> bool:
     return any(name in line for name in CARRIES) and len(carried(line)) > 1
 
 
+@lru_cache(maxsize=4096)
+def target(line: str) -> str:
+    """Host a carrying command goes to, as far as its words say."""
+    try:
+        words = shlex.split(line[:MAX_TEXT], posix=True)[:MAX_WORDS]
+    except ValueError:
+        return ""
+    for place, word in enumerate(words):
+        name, rest = word.rpartition("/")[2], words[place + 1 :]
+        if name not in CARRIES or name == "tsh":  # `tsh ssh` is told by its second word
+            continue
+        for at, one in enumerate(rest):
+            flag, _, value = one.partition("=")
+            if flag in ("-h", "--host", "--server", "-S"):
+                return value or (rest[at + 1] if at + 1 < len(rest) else "")
+            if "://" in one and (found := _HOST.match(one)):
+                return found["host"]
+        if name == "ssh":
+            behind = _behind(rest, 0)
+            found = _HOST.match(behind[0]) if behind else None
+            return found["host"] if found else ""
+    return ""
+
+
 def _inner(name: str, rest: list[str]) -> Iterator[str]:
     flags = CARRIES[name]
     for place, word in enumerate(rest):
@@ -97,9 +130,9 @@ def _inner(name: str, rest: list[str]) -> Iterator[str]:
     elif name == "redis-cli":
         yield " ".join(_behind(rest, 0))
     elif name in ("kubectl", "oc", "helm"):
-        yield " ".join((name, *rest))
+        yield shlex.join((name, *rest))
         if "--" in rest:
-            yield " ".join(rest[rest.index("--") + 1 :])
+            yield shlex.join(rest[rest.index("--") + 1 :])
 
 
 def _behind(words: list[str], positional: int) -> list[str]:
