@@ -24,6 +24,7 @@ Act: TypeAlias = Mapping[str, Fact]
 MAX_ACTS, MAX_DEPTH = 256, 5
 MAX_VALUES = 64  # of one field
 MAX_TEXT = 2_000  # characters of a text that is told
+MAX_SCRIPT = 16_000  # characters of a script
 
 
 class Acts:
@@ -165,6 +166,7 @@ class Acts:
                 "code.calls": script.calls[:MAX_VALUES],
                 "code.imports": script.imports[:MAX_VALUES],
                 "code.strings": script.strings[:MAX_VALUES],
+                "code.text": text[:MAX_SCRIPT],
                 "effect": tuple(did),
                 "origin": origin,
                 "parsed": True,
@@ -227,7 +229,7 @@ class Acts:
         effect = tuple(dict.fromkeys(effect for one in script.said for effect in one.effects))
         self._add(
             {**base, "code.calls": script.calls[:MAX_VALUES], "code.imports": script.imports[:MAX_VALUES],
-             "code.strings": script.strings[:MAX_VALUES], "effect": effect}, []
+             "code.strings": script.strings[:MAX_VALUES], "code.text": text[:MAX_SCRIPT], "effect": effect}, []
         )  # fmt: skip
         for one in script.said:
             act: dict[str, Fact] = {**base, "code.calls": (one.call,), "effect": one.effects}

@@ -42,6 +42,7 @@ FIELDS: Mapping[str, str] = {  # every fact there is, and what it says
     "code.calls": "functions called, with the module they come from: os.system, shutil.rmtree",
     "code.imports": "modules imported",
     "code.strings": "literal texts in it",
+    "code.text": "the script itself, its first 16,000 characters; on one act per script",
     "path.full": "file as an absolute path where the working tree is known, `..` and `~` resolved",
     "path.scope": "inside, outside, home, system, temp or unknown, seen from the session's working tree",
     "path.class": "what kind of file it is: env, shell-profile, mcp-config, cloud-credentials, ssh-key, ...",
