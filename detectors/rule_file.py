@@ -51,7 +51,8 @@ def convert(raw: Any, kind: Any) -> tuple[Any, list[tuple[str, str]]]:
     while fault is not None and len(faults) < MAX_FAULTS:
         path, reason = _spelled(left, kind, *fault), fault[1]
         if _named(path, reason) not in gone:
-            faults.append((path, reason))
+            extra = _UNKNOWN.search(reason)
+            faults.append((f"{path}.{extra['key']}" if extra else path, reason))
         if not _without(left, path, reason, gone):
             break
         fault = _fault(left, kind)

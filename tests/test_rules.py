@@ -307,7 +307,7 @@ def test_every_wrong_override_is_named_with_its_rule(tmp_path: Path) -> None:
     with pytest.raises(RuleErrors) as caught:
         rule.read(overrides=file)
     first, second = caught.value.errors
-    assert (first.path, second.path) == ("secret.github.pat.severity", "secret.slack.bot_token")
+    assert (first.path, second.path) == ("secret.github.pat.severity", "secret.slack.bot_token.sevrity")
     assert "sevrity" in second.reason
     file.write_text("- secret.github.pat\n")
     with pytest.raises(RuleError, match="expected rule ids"):
