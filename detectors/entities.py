@@ -89,13 +89,13 @@ def _providers(span: Span) -> Iterator[Seen]:
 
 
 Source: TypeAlias = Callable[[Span], Iterator[Seen]]
-SOURCES: tuple[Source, ...] = (_agent, _secrets, _hosts, _named, _streams, _changes, _exposures, _accesses)
+SOURCES: tuple[Source, ...] = (_agent, _secrets, _hosts, _named, _streams, _changes, _exposures, _accesses, _providers)
 TRIGGERS = (
     streams.TRIGGERS
     | changes.TRIGGERS
     | exposures.TRIGGERS
     | accesses.TRIGGERS
-    | frozenset({"egress.host", "credential"})
+    | frozenset({"egress.host", "provider", "credential"})
 )  # a span with none of them shows its agent and its secrets
 
 

@@ -45,6 +45,11 @@ class Names(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     allow: tuple[str, ...] | UnsetType = UNSET
     deny: tuple[str, ...] = ()
 
+    @property
+    def unlimited(self) -> bool:
+        """Whether there is no list of what is allowed."""
+        return isinstance(self.allow, UnsetType)
+
     def judge(self, names: Iterable[str], matches: Matches) -> Verdict:
         """The verdict on a thing that goes by several names."""
         spelled = tuple(names)
