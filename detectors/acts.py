@@ -10,13 +10,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias, cast
 
 from detectors import hidden, paths, python_code, scripts, statements, urls, windows_shell
-from detectors.commands import Command, opened, understood
-from detectors.effects import Action, Touched, effects, touched
+from detectors.commands import Command
+from detectors.effects import destinations, effects
 from detectors.flows import Flows
 from detectors.interpreted import inner
 from detectors.model import Scalar
+from detectors.nested import opened, understood
 from detectors.python_values import Flow
 from detectors.simple import Origin, Simple
+from detectors.touches import Action, Touched, touched
 
 Fact: TypeAlias = Scalar | tuple[str, ...]
 Act: TypeAlias = Mapping[str, Fact]
@@ -115,8 +117,8 @@ class Acts:
         self._depth -= 1
 
     def _command(self, command: Command) -> None:
-        files, places = touched(command)
-        did = effects(command, files)
+        files, places = touched(command), destinations(command)
+        did = effects(command, files, places)
         simple = command.simple
         hosts = _egress(places) if places else {}
         carried = self._flows.command(command, files, _values(hosts.get("egress.host")) if "fetch" in did else ())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from detectors.commands import Command
-from detectors.effects import Touched
+from detectors.touches import Touched
 from detectors.python_values import NO_FLOW, Flow
 from detectors.shell_values import join
 

@@ -35,7 +35,7 @@ _HOME = re.compile(
 )
 _SYSTEM = re.compile(
     r"^/(?:bin|boot|dev|etc|lib|lib32|lib64|libx32|lost\+found|opt|proc|run|sbin|srv|snap|sys|usr|var|private/etc|private/var|system|library|applications|volumes|cores)(?:/|$)"
-    r"|^/$|^[a-z]:/?$|^[a-z]:/(?:windows|program files|program files \(x86\)|programdata|boot|recovery|efi)(?:/|$)",
+    r"|^/(?:\*.*)?$|^[a-z]:/?$|^[a-z]:/(?:windows|program files|program files \(x86\)|programdata|boot|recovery|efi)(?:/|$)",
     re.I,
 )
 

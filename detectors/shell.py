@@ -263,7 +263,8 @@ class _Walk:
         simple.name = words[0] if words else ""
         self.found.append(simple)
         self._follow(simple)
-        if words and words[0] in self._functions and words[0] not in self._open:
+        simple.local = bool(words) and words[0] in self._functions
+        if simple.local and words[0] not in self._open:
             return [simple, *self._body(words[0], words[1:])]
         return [simple]
 
@@ -382,7 +383,7 @@ class _Walk:
         finally:
             self._depth -= 1
         text = text[:MAX_WORD]
-        if split and loose:
+        if split and loose and "$(" not in text and "`" not in text:
             return text.split()[:MAX_WORDS]
         if split and node.type == "concatenation" and "{" in text and "," in text:
             return braces(text) if all(c.type in ("word", "number", "raw_string") for c in node.children) else [text]

@@ -11,8 +11,8 @@ class Simple:
     """One simple command: what is run with which words, where its input comes from and its output goes."""
 
     __slots__ = (
-        "after", "assigns", "before", "cwd", "decoded", "fed", "name", "origin", "parsed", "reads", "stdin", "words",
-        "wrappers", "writes",
+        "after", "assigns", "before", "cwd", "decoded", "fed", "local", "name", "origin", "parsed", "path", "reads",
+        "stdin", "words", "wrappers", "writes",
     )  # fmt: skip
 
     def __init__(self, words: list[str], cwd: str, origin: Origin, *, parsed: bool = True) -> None:
@@ -27,4 +27,6 @@ class Simple:
         self.after: list[Simple] = []
         self.fed: list[Simple] = []  # commands whose output stands among its words
         self.wrappers: tuple[str, ...] = ()
+        self.path = self.name  # of the program as it was written
+        self.local = False  # whether it is a function of the text itself
         self.cwd, self.origin, self.parsed = cwd, origin, parsed

@@ -21,6 +21,9 @@ _NAME = re.compile(r"(?=.{1,253}$)(?:[\w-]{1,63}\.)*[\w-]{1,63}\.?", re.A)
 _BUCKETS = {"s3": "s3.amazonaws.com", "gs": "storage.googleapis.com"}
 
 
+REMOTE = re.compile(r"((?:[\w.+-]+@)?(?:[\w-]{2,}|(?:[\w-]+\.)+[\w-]+|\[[0-9a-fA-F:]+\])):(?!//|\\)")  # host:path
+
+
 class Destination(NamedTuple):
     """Where something goes: host in lower case, its registered domain, the scheme where a URL told it, the port."""
 
@@ -93,6 +96,12 @@ def local(host: str) -> bool:
     return number is not None and number.is_loopback
 
 
+_PRIVATE = tuple(
+    map(
+        ipaddress.ip_network,
+        ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "100.64.0.0/10", "fc00::/7", "fe80::/10"),
+    )
+)
 _PRIVATE_NAMES = (".internal", ".local", ".lan", ".localdomain", ".home.arpa", ".intranet", ".corp", ".svc")
 
 
@@ -100,7 +109,7 @@ def private(host: str) -> bool:
     """Whether a host can only be of a network of one's own: a private address, a bare name, a name of no public domain."""
     number = address(host)
     if number is not None:
-        return not number.is_global
+        return any(number in network for network in _PRIVATE if network.version == number.version)
     return "." not in host or host.endswith(_PRIVATE_NAMES)
 
 
