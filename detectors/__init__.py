@@ -26,6 +26,8 @@ IDS = (  # every detector there is, for those who only need its name
     "integrity.records",
     "integrity.streams",
     "integrity.silence",
+    "shadow.ai",
+    "shadow.new",
     "data.leaving",
     "data.masking",
     "identity.leavers",
@@ -68,6 +70,7 @@ def load(rules: RuleSet) -> list[Detector[Any, Any]]:
     from detectors.rule import Override
     from detectors.secret_findings import SecretFindings
     from detectors.secret_reach import ReachGrowth, SecretPlaces
+    from detectors.shadow import NewAi, ShadowAi
     from detectors.taint import Taint
     from detectors.unexpected_commits import UnexpectedCommits
     from detectors.violations import PolicyViolations
@@ -94,6 +97,8 @@ def load(rules: RuleSet) -> list[Detector[Any, Any]]:
         RecordIntegrity(rules.policies, severities=severities),
         StreamIntegrity(),
         SilentAgent(),
+        ShadowAi(rules.destinations, rules.inventory, rules.policies, severities=severities),
+        NewAi(rules.destinations, rules.inventory, severities=severities),
         DataLeaving(rules.policies),
         MaskingFailed(),
         Leavers(),
