@@ -19,6 +19,9 @@ IDS = (  # every detector there is, for those who only need its name
     "approval.chain",
     "approval.evasion",
     "prompt.rule_broken",
+    "identity.session",
+    "identity.shared_credential",
+    "identity.long_lived",
     "proxy.agent_as_human",
     "proxy.audit_gap",
     "proxy.bypass",
@@ -35,6 +38,8 @@ IDS = (  # every detector there is, for those who only need its name
     "posture.reach",
     "change.unexpected_commits",
     "change.fan_out",
+    "change.reviews",
+    "hallucination.aftermath",
     "exposure.presumed",
     "exposure.printed",
     "exposure.logged",
@@ -48,6 +53,7 @@ IDS = (  # every detector there is, for those who only need its name
 
 def load(rules: RuleSet) -> list[Detector[Any, Any]]:
     """Every detector this set of rules switches on; imported when asked for, since some parts are slow to import."""
+    from detectors.aftermath import Aftermath
     from detectors.anomaly import ToolBurst
     from detectors.approvals import ApprovalChain
     from detectors.behaviour import BehaviourRules, Matcher
@@ -58,6 +64,7 @@ def load(rules: RuleSet) -> list[Detector[Any, Any]]:
     from detectors.exposure import PresumedExposed, SecretInLog, SecretPrinted
     from detectors.fan_out import FanOut
     from detectors.forbidden import PromptRule
+    from detectors.identity import DAYS, LongLived, SessionIdentity, SharedCredential
     from detectors.integrity import RecordIntegrity
     from detectors.integrity_streams import SilentAgent, StreamIntegrity
     from detectors.leases import Leases
@@ -67,6 +74,7 @@ def load(rules: RuleSet) -> list[Detector[Any, Any]]:
     from detectors.production import ProductionInDevelopment
     from detectors.proxy import AgentAsHuman, AuditGap, ProxyBypass
     from detectors.reach import Reach
+    from detectors.reviews import Reviews
     from detectors.rule import Override
     from detectors.secret_findings import SecretFindings
     from detectors.secret_reach import ReachGrowth, SecretPlaces
@@ -79,6 +87,7 @@ def load(rules: RuleSet) -> list[Detector[Any, Any]]:
     severities = {name: level for name, change in rules.overrides.items() if (level := change.level) is not None}
     burst = rules.overrides.get(ToolBurst.id, Override())
     tuned: dict[str, Any] = {"threshold": burst.threshold, "severity": burst.level}
+    days = int(rules.overrides.get(LongLived.id, Override()).threshold or DAYS)
     every: list[Detector[Any, Any]] = [
         SecretFindings(rules.secrets, rules.allowed),
         BehaviourRules(matcher),
@@ -90,6 +99,9 @@ def load(rules: RuleSet) -> list[Detector[Any, Any]]:
         ApprovalChain(matcher),
         EvasionAfterDeny(),
         PromptRule(),
+        SessionIdentity(),
+        SharedCredential(),
+        LongLived({rule.id: rule.static for rule in rules.secrets}, days=days),
         AgentAsHuman(),
         AuditGap(rules.inventory),
         ProxyBypass(rules.inventory),
@@ -106,6 +118,8 @@ def load(rules: RuleSet) -> list[Detector[Any, Any]]:
         Reach(rules.inventory),
         UnexpectedCommits(),
         FanOut(),
+        Reviews(rules.inventory),
+        Aftermath(),
         PresumedExposed(),
         SecretPrinted(),
         SecretInLog(),

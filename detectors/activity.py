@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import msgspec
 
 from detectors import accesses, entities
-from detectors.model import Sighting, Span, Window, digest
+from detectors.model import Severity, Sighting, Span, Window, digest
 
 WINDOW_NS = 60_000_000_000
 LATENESS_NS = 30_000_000_000
@@ -16,6 +16,8 @@ MAX_OPEN = 8
 MAX_IDS = 10_000
 MAX_NAMES = 64
 MAX_SIGHTINGS = 2_048
+MAX_RISKS = 32  # rules that found something in a session
+MAX_RISKS_TOLD = 12
 MAX_TASK = 200  # characters of a session's task
 MAX_CALLS = 256  # decided calls of a session; the oldest are forgotten first
 MAX_LATER = 512  # sightings that wait for their minute to close
@@ -50,6 +52,7 @@ class Activity(msgspec.Struct, array_like=True):
     task: str = ""  # what it was last asked to do
     decided: dict[str, str] = {}  # call → who allowed or denied it
     agent: str = ""  # the agent last sighted in it
+    risk: dict[str, int] = {}  # rule → worst severity of what was found in it
     later: list[Sighting] = []  # told when the minute they lie in has closed
 
     def hear(self, span: Span) -> None:
@@ -64,6 +67,18 @@ class Activity(msgspec.Struct, array_like=True):
             self.decided[span.call_id] = _approver(span)[:MAX_TEXT]
             if len(self.decided) > MAX_CALLS:
                 del self.decided[next(iter(self.decided))]
+
+    def judge(self, rule_id: str, severity: int) -> None:
+        """Remember what was found in the session; where there is too much, the least severe goes."""
+        if severity > self.risk.get(rule_id, 0):
+            self.risk[rule_id] = severity
+            if len(self.risk) > MAX_RISKS:
+                del self.risk[min(self.risk, key=lambda name: (self.risk[name], name))]
+
+    def risks(self) -> str:
+        """What was found in the session above info, worst first: `high taint.acted, low egress.unlisted`."""
+        worst = sorted(self.risk.items(), key=lambda one: (-one[1], one[0]))
+        return ", ".join(f"{Severity(level).label} {name}" for name, level in worst[:MAX_RISKS_TOLD])
 
     def approver(self, span: Span) -> str:
         """Who allowed the span's call, as far as the session told; the literal "none" where nobody did."""
@@ -147,6 +162,8 @@ class Activity(msgspec.Struct, array_like=True):
                 del self.sighted[next(iter(self.sighted))]
             self.sighted[mark] = None
             detail = {"why": self.task, **seen.detail}
+            if self.risk and "made" in detail:
+                detail["risk"] = self.risks()
             again = (seen.mark,) if seen.mark else ()
             sighting = Sighting(
                 id=digest("sighting", self.tenant, seen.kind, name, self.session_id, *again),

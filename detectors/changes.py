@@ -25,13 +25,17 @@ SHA = 7
 ACTING = frozenset({"tool_call", "mcp_call", "command", "file_read", "file_write", "http_egress", "db_query"})
 TRIGGERS = frozenset(
     {"tool.name", "command.line", "user", "mcp.server", "commit.sha", "change.id", "ci.sha", "ci.ref"}
-) | {f"feed.{name}" for name in ("owner", "credential", "credentials", "fingerprint", "repo", "sha", "patch")}
+) | {
+    f"feed.{name}"
+    for name in ("owner", "agents", "credential", "credentials", "fingerprint", "repo", "sha", "patch", "action")
+}
 OUTWARD = frozenset({"arguments", "command.line", "url", "header"})  # where a credential in use stands
 SCANNERS = re.compile(
     r"gitleaks|trufflehog|ggshield|gitguardian|detect-secrets|secret[ _-]?scan|codeql|semgrep|snyk|trivy|grype|"
     r"sonar|bandit|checkov|dependency[ _-]review|spanwatch (?:scan|detect)",
     re.IGNORECASE,
 )
+REVERTS = re.compile(r"This reverts commit ([0-9a-f]{7,40})")  # what `git revert` writes
 DEPLOYS = re.compile(r"\bdeploy|\brelease to\b|\brollout\b|\bpromote\b", re.IGNORECASE)
 AGENTS = (  # who signs a commit as an agent: a trailer, an author or a login → agent type
     (
@@ -115,6 +119,9 @@ def _feed(span: Span) -> Iterator[Shown]:
     for name in dict.fromkeys((get("owner", ""), *items(get("also", "")))):
         if name:
             yield Shown("owner", name, told, span.id)
+    if span.name == "cloud_audit" and (name := get("agent", "")):
+        use = {"use": "permission", "name": get("action", "")}
+        yield Shown("agent", name, use, f"use/permission/{use['name']}/{span.start_ns // DAY_NS}")
     if span.name == "offboarding":
         for name in items(get("agents", "")):
             yield Shown("agent", name, told, span.id)
@@ -132,6 +139,9 @@ def _feed(span: Span) -> Iterator[Shown]:
     if patch := get("patch"):
         where = get("service") or repo
         yield Shown("patch", f"{attributed(told) or get('by', '')}/{patch}", {**told, "where": where}, span.id)
+    if span.name == "commit" and (found := REVERTS.search(told.get("message", ""))):
+        undoes = {**told, "feed": "revert", "sha": found[1], "by": get("author", ""), "agent": ""}
+        yield Shown("commit", commit(found[1]), undoes, f"revert/{span.id}")
     if span.name == "commit" and (by := attributed(told)):
         author = get("author", "")
         yield Shown("owner" if author else "agent", author or by, told, span.id)

@@ -316,7 +316,11 @@ class Engine:
         except Exception as error:  # noqa: BLE001 - one broken detector must not stop the others
             outcomes.append(_failure(detector, event, type(error).__name__))
             return
-        outcomes.extend([one for one in found if self._alerting.add(one)])
+        new = [one for one in found if self._alerting.add(one)]
+        if session is not None:
+            for one in new:
+                session.judge(one.rule_id, one.severity)
+        outcomes.extend(new)
 
     # snapshots
 
