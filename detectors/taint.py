@@ -15,6 +15,7 @@ from detectors.egress import Destinations
 from detectors.model import Category, Finding, Severity, Span
 from detectors.taint_judge import Call, Signs, call_of, carried, score, signs
 from detectors.taint_origin import MAX_LATE_NS, Heard, Origins, Step
+from detectors.taint_words import OTHER
 
 CALLS = frozenset(("tool_call", "mcp_call", "command", "file_read", "file_write", "http_egress", "db_query"))
 SAID = frozenset(("prompt", "instructions", "tool.results"))
@@ -176,13 +177,15 @@ class Taint(Detector[Span, Origins]):
             if held & ADDRESSES and event.span_id == call.span_id and self._destinations.outside(event):
                 return Severity.HIGH
             return Severity.INFO
-        if found.asked and not found.family and found.strong:
-            return Severity.MEDIUM
         if not found.strong and (one.named or one.asking.letter or (state.shell and not one.asking.agent)):
             return Severity.INFO
-        if state.delegates and (one.named or one.asking.letter):
+        if state.delegates and (one.named or one.asking.letter or (found.asked and found.family)):
             return Severity.MEDIUM
-        if found.asked and found.family and (one.named or found.elsewhere):
+        if found.asked and (not (found.strong or found.title) or not found.family or one.named or found.elsewhere):
+            return Severity.MEDIUM
+        if one.asking.families == (OTHER,) and (found.elsewhere or found.asked):
+            return Severity.MEDIUM
+        if found.elsewhere and (one.asking.letter or not found.own):  # to answer whoever wrote is no hijack
             return Severity.MEDIUM
         return Severity.HIGH
 
@@ -192,7 +195,11 @@ class Taint(Detector[Span, Origins]):
         one = heard.asking
         own = one.values[: one.own]
         addressed = [kind for kind, value in own if kind in ADDRESSES and not state.trusted.named(kind, value)]
-        if not one.families or (one.letter and not addressed and not one.agent):
+        if (
+            not one.families
+            or (one.families == (OTHER,) and not addressed)
+            or (one.letter and not addressed and not one.agent)
+        ):
             return
         if heard.local and state.shell and not (one.agent and addressed):
             return

@@ -10,7 +10,7 @@ import msgspec
 
 from detectors.model import Span
 from detectors.taint_text import STRONG, Asking, values, words
-from detectors.taint_words import FAMILY, READ, families, parts, stem
+from detectors.taint_words import FAMILY, OTHER, READ, families, parts, stem
 
 MAX_ARGUMENTS = 4096  # characters of a call's arguments
 MAX_TRUSTED = 4096  # words and values the user and the operator said
@@ -18,6 +18,9 @@ SHORT = frozenset(("number", "quoted", "money"))  # these may be two characters 
 _BARE = re.compile(r"(?:https?|ftp|wss?)://(?:www\.)?|(?<![\w.])www\.")  # as `plain` drops it from a value
 FILLERS = frozenset(("the", "tool", "mcp", "api", "to", "of", "by", "through", "for", "a", "an"))
 LOCAL = frozenset(("command", "file_read", "file_write", "db_query"))
+DETERMINERS = frozenset(
+    ("a", "an", "the", "my", "your", "his", "her", "their", "our", "this", "that", "these", "those", "via", "by")
+)
 WEAK = frozenset(("money", "number", "name"))
 
 
@@ -44,13 +47,11 @@ class Trusted(msgspec.Struct, array_like=True):
 
     def hear(self, text: str, *, wishes: bool) -> None:
         """Learn from a trusted text; only the user's own verbs are wishes."""
-        for value in values(text):
-            self.values[value[1]] = None
-        for word in re.findall(r"[A-Za-z][A-Za-z']+", text):
-            root = stem(word)
-            self.words[root] = None
-            if wishes and root in FAMILY:
-                self.families[FAMILY[root]] = None
+        found, roots, kinds = _learned(text)
+        self.values |= dict.fromkeys(found)
+        self.words |= dict.fromkeys(roots)
+        if wishes:
+            self.families |= dict.fromkeys(kinds)
         for known in (self.words, self.values):
             while len(known) > MAX_TRUSTED:
                 del known[next(iter(known))]
@@ -66,6 +67,21 @@ class Trusted(msgspec.Struct, array_like=True):
         return kind in ("url", "email") and any(
             value in known or known in value for known in self.values if "." in known
         )
+
+
+@lru_cache(64)
+def _learned(text: str) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """Values, words and wishes of a trusted text; system prompts repeat themselves from session to session."""
+    roots: dict[str, None] = {}
+    kinds: dict[str, None] = {}
+    before = ("", "")
+    for word in re.findall(r"[A-Za-z][A-Za-z']+", text):
+        root, low = stem(word), word.lower()
+        roots[root] = None
+        if root in FAMILY and (low == root or low.endswith("ing")) and not DETERMINERS.intersection(before):
+            kinds[FAMILY[root]] = None  # "an urgent email" and "she sent" are no wishes
+        before = (before[1], low)
+    return tuple(dict.fromkeys(value for _, value in values(text))), tuple(roots), tuple(kinds)
 
 
 def call_of(span: Span) -> Call:
@@ -143,6 +159,7 @@ class Signs(NamedTuple):
     cover: float  # share of the sentence's new words that the call has
     novel: float  # share of the call's argument words that are the sentence's and nobody trusted said
     family: float  # the call does what the sentence asks for
+    quiet: float  # the call has no words of its own that nobody trusted said
     named: float  # the sentence holds all words of the tool's name
     asked: float  # the user asked for what the call does, and for the things it does it to
     acting: float  # the tool's name says it changes something
@@ -176,9 +193,10 @@ def signs(asking: Asking, call: Call, trusted: Trusted) -> Signs:
         missing=float(absent and not strong and not masked),
         cover=sum(word in have for word in new) / len(new) if new else 0.0,
         novel=sum(word in inside for word in mine) / len(mine) if mine else 0.0,
-        family=float(bool(both)),
+        family=float(bool(both or set(asking.verbs) & set(call.name) - READ)),
+        quiet=float(not mine),
         named=float(named),
-        asked=float(wished and known * 2 >= len(things)),
+        asked=float(wished and (known * 2 >= len(things) or any(one in trusted.words for one in call.name[:1]))),
         acting=float(bool(call.families)),
         elsewhere=float(bool(strong) and all(value in asking.data for value in strong)),
     )
@@ -188,6 +206,8 @@ def score(asking: Asking, found: Signs) -> float:
     """How likely the call carries the sentence out: from 0.5 on it is worth telling, from 0.7 on it is a hijack."""
     wanted = bool(asking.families) or asking.form == "need"
     if not wanted:
+        return 0.0
+    if asking.families == (OTHER,) and not (found.family or (found.strong and found.own)):
         return 0.0
     if found.strong and (found.own or found.acting or found.family):
         return 0.85 + 0.05 * found.family + 0.05 * found.novel + 0.04 * (1 - found.asked)
@@ -199,6 +219,8 @@ def score(asking: Asking, found: Signs) -> float:
         return 0.74
     if found.cover >= 0.5 and found.novel >= 0.5:
         return 0.72 + 0.05 * found.family
-    if found.named and found.family and found.acting and asking.aimed and not found.asked:
+    if found.asked or not (found.family and found.acting):
+        return 0.0
+    if found.novel == 1.0 or (found.named and asking.aimed and found.quiet):
         return 0.71
     return 0.0

@@ -10,8 +10,9 @@ import msgspec
 from detectors.model import Span
 from detectors.taint_judge import Call, Trusted
 from detectors.taint_text import STRONG, Asking, asking, clip, near_addresses, values
+from detectors.taint_words import OTHER
 
-MAX_HEARD = 64  # sentences that asked for something; the oldest is forgotten first
+MAX_HEARD = 64  # sentences that asked for something; unknown verbs are forgotten first, then the oldest
 MAX_CALLS = 32  # latest calls, kept for results that come late
 MAX_TOLD = 256  # findings told
 MAX_TEXTS = 64  # texts already read, by hash
@@ -91,7 +92,9 @@ class Origins(msgspec.Struct, array_like=True):
                 known.add(one.text)
                 fresh.append(Heard(one, ended, span.span_id, span.trace_id, call.tool, local, named))
         self.heard += fresh
-        del self.heard[:-MAX_HEARD]
+        if len(self.heard) > MAX_HEARD:  # of no known effect first, then the oldest
+            surest = [one for one in self.heard if one.asking.families != (OTHER,)]
+            self.heard = (surest if len(surest) >= MAX_HEARD else self.heard)[-MAX_HEARD:]
         return fresh
 
     def remember(self, call: Call) -> None:

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from detectors.taint_words import FAMILY, READ, SOFT, STOP, stem
+from detectors.taint_words import FAMILY, OTHER, READ, SOFT, STATIVE, STOP, stem
 
 Form: TypeAlias = Literal["imperative", "request", "duty", "need", "past"]
 
@@ -63,7 +63,7 @@ _FIRST = re.compile(r"[A-Za-z][A-Za-z'-]*")
 _NEXT = re.compile(
     r"\s+(?:(?:the|a|an|all|any|every|each|my|your|our|his|her|their|its|this|that|these|those|me|us|him|them|it|to|from|"
     r"for|with|by|at|on|in|into|out|up|off|down|over|of|no|not|as|and|both|some|one|two|three|another|new|more|only|also|"
-    r"again|everything|anything|everyone|yourself|back|further|directly|immediately)\b|[\"'`$€£/\d<]|[A-Z][\w-]*\b|"
+    r"again|everything|anything|everyone|yourself|back|further|directly|immediately)\b|[\"'`$€£/\d<+]|[A-Z][\w-]*\b|"
     r"(?:\w+\s+){1,3}(?:to|from|for|with|at|on|in|into|by|of|using|via|and|the|a|as|named|called)\b|\w+\s+[\"'`#\d@]|@\w|"
     r"\w+://|(?:\w+\s+){0,2}\w+(?<!ed)(?<!ful)[!.]+$|[\w-]+(?:\.[\w-]+)+|\S+@|[\w-]+_\w+)",
 )
@@ -82,6 +82,10 @@ _THING = re.compile(
     r"change|call|appointment|refund|request|invitation)s?\b",
     re.IGNORECASE,
 )
+_UNKNOWN = re.compile(  # could be a verb in its base form, for all its ending tells
+    r"(?![A-Za-z]*(?:s|ed|ing|ly|tion|ment|ness|ity|er|or|ist|ism|ive|ous|al|ic|able|ful|less|ance|ence)\b)[A-Z]?[a-z]{2,14}\s"
+)
+_CERTAIN = re.compile(r"\w@\w|://|www\.|[\"'`]\w|\w\d|\w\.(?:com|org|net|io)\b")
 _OBJECT = re.compile(r"\s+(?:the|all|my|your|his|her|their|this|that|these|those|every|each|any|an?)\b", re.IGNORECASE)
 _HEED = re.compile(r"\s+(?:\w+\s+)?(?:attention|heed|respect|a\s+visit)\b", re.IGNORECASE)
 _STATED = re.compile(  # "Order 17", "Order ID X has been sent": a thing and what became of it
@@ -90,6 +94,8 @@ _STATED = re.compile(  # "Order 17", "Order ID X has been sent": a thing and wha
 
 _VALUES = re.compile(
     r"(?P<mask>MASKED~[\w.-]+~\d+~\w+~)"
+    r"|(?P<phone>\+\d[\d ()-]{6,18}\d)"
+    r"|(?P<address>(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w.]*\d))"
     r"|(?P<email>[\w.+-]+@[\w-]+(?:\.[\w-]+)+)"
     r"|(?P<url>(?:https?|ftp|wss?)://[^\s\"'<>)\]}]+|(?:www\.)[\w.-]+\.\w{2,}[^\s\"'<>)\]},]*|"
     r"(?<![\w@./-])[\w-]+(?:\.[\w-]+)*\.(?:com|org|net|io|info|biz|dev|app|ai|co|edu|gov|de|ru|cn|uk|xyz|site|online|shop|me)"
@@ -104,7 +110,7 @@ _VALUES = re.compile(
 )
 _ADDRESS = re.compile(r"https?://|www\.\w|\w@[\w-]+\.[a-z]")
 _NAME = re.compile(r"(?<=\w[ ,]) ?\b[A-Z][\w'-]+(?: (?:[A-Z][\w'-]+|of|the|and|&)(?= [A-Z])| [A-Z][\w'-]+){0,4}")
-STRONG = frozenset(("mask", "email", "url", "path", "handle", "quoted", "id"))
+STRONG = frozenset(("mask", "phone", "address", "email", "url", "path", "handle", "quoted", "id"))
 _SALUTE = re.compile(
     r"^\W*(?:\w+:\s*)?\W*(?:hi|hello|hey|dear|good (?:morning|afternoon|evening))\b[^.!?]{0,40}[,!]", re.IGNORECASE
 )
@@ -222,6 +228,7 @@ def words(text: str) -> list[str]:
 def asking(text: str) -> list[Asking]:
     """The sentences of a text that ask for something; a sentence lends the next its values, for "it" and "this"."""
     found: list[Asking] = []
+    spoken: list[str] = []  # the requests and what tells more of them: all else is plain data
     before, letter, open_until = "", False, 0
     for piece, close in sentences(clip(text)):
         if _SALUTE.match(piece):
@@ -242,21 +249,25 @@ def asking(text: str) -> list[Asking]:
         if kind is None:
             if open_until:  # what follows a request within its paragraph tells more of it
                 found[-1] = _more_said(found[-1], piece)
+                spoken.append(piece)
                 open_until -= 1
             before = piece
             continue
         form, verbs = kind
+        if len(found) > MAX_ASKING // 2 and not any(verb in FAMILY for verb in verbs):
+            continue
         found.append(_asked(form, verbs, body, piece, before, letter))
+        spoken += (piece, before)
         if len(found) >= MAX_ASKING:
             break
         before, open_until = (piece if form == "need" else ""), MAX_FOLLOWING
-    return _placed(found, text) if found else found
+    return _placed(found, " ".join(spoken), text) if found else found
 
 
-def _placed(found: list[Asking], text: str) -> list[Asking]:
+def _placed(found: list[Asking], spoken: str, text: str) -> list[Asking]:
     """The same with the values marked that the text holds apart from these sentences too: plain data names them."""
     whole = clip(text).lower()
-    said = " ".join(one.text for one in found).lower()
+    said = spoken.lower()
     placed = []
     for one in found:
         data = tuple(v for kind, v in one.values if kind in STRONG and whole.count(v) > max(1, said.count(v)))
@@ -281,13 +292,16 @@ def _form(body: str) -> tuple[Form, list[str]] | None:
         known = verb in FAMILY or verb in SOFT or verb in READ
         if known and word.lower() == verb and _NEXT.match(rest) and not (_NOUNISH.match(rest) or _STATED.match(rest)):
             return "imperative", [_effect(verb, rest), *_more(rest)]
+        strange = not known and verb not in STOP and verb not in STATIVE and _UNKNOWN.match(body)
+        if strange and _OBJECT.match(rest) and _CERTAIN.search(body):  # no noun has an article after it
+            return "imperative", [verb, *_more(rest)]
         bent = verb in FAMILY and word.lower() != verb and not word.lower().endswith(("ing", "s"))
         if bent and _OBJECT.match(rest):
             return "past", [verb, *_more(rest)]
     for form, pattern in (("request", _REQUEST), ("duty", _DUTY), ("duty", _PASSIVE)):
         if asked := pattern.search(body):
             verb = stem(asked.group(1))
-            if verb in FAMILY or verb in SOFT or verb in READ:
+            if verb in FAMILY or verb in SOFT or verb in READ or (verb not in STATIVE and verb not in STOP):
                 rest = body[asked.end() :]
                 return form, [_effect(verb, rest), *_more(rest)]  # type: ignore[return-value]
     if needed := _NEED.search(body):
@@ -315,6 +329,8 @@ def _asked(form: Form, verbs: list[str], body: str, piece: str, before: str, let
     if verbs[0] in LIGHT and (noun := _THING.search(body)) and (meant := stem(noun.group(1))) in FAMILY:
         verbs = [meant, *verbs]  # to make a payment is to pay
     kinds = tuple(dict.fromkeys(FAMILY[verb] for verb in verbs if verb in FAMILY))
+    if not kinds and verbs[0] not in SOFT and verbs[0] not in READ and form != "need":
+        kinds = (OTHER,)
     inside = tuple(words(text))[:40]
     told = " ".join(text.split())[:240]
     agent = bool(_AGENT.search(text))

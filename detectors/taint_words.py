@@ -10,25 +10,32 @@ from functools import lru_cache
 
 # Verbs of one family may stand for each other: who is told to "forward" may call a tool that "sends".
 FAMILIES: dict[str, str] = {
-    "send": "send forward email mail message notify text fax reply respond deliver contact inform dm report",
-    "pay": "pay transfer wire remit donate deposit tip withdraw send_money reimburse topup invest money "
-    "funds payment transaction",
+    "send": "bcc ping announce broadcast dial whisper relay transmit dispatch send forward email mail message "
+    "notify text reply respond deliver contact inform dm report",
+    "pay": "sell trade redeem liquidate stake bribe pay transfer wire remit donate deposit tip withdraw "
+    "reimburse topup invest money funds payment transaction",
     "buy": "buy purchase order rebuy reorder checkout cart acquire subscribe bid",
-    "visit": "visit open browse navigate click go follow access load fetch download goto surf curl wget",
-    "change": "change update set modify edit reset replace rename alter adjust switch turn enable disable move "
+    "visit": "connect scrape crawl visit open browse navigate click go follow access load fetch download goto curl "
+    "wget",
+    "change": "lock arm disarm dim activate deactivate restore migrate scale rollback revert rename whitelist "
+    "blacklist mute pause resume toggle adapt amend resolve reassign relabel unlink upgrade downgrade "
+    "encrypt change update set modify edit reset replace alter adjust switch turn enable disable move "
     "transition configure raise lower increase decrease extend mark apply revoke rotate override",
-    "delete": "delete remove erase wipe clear cancel drop destroy purge unsubscribe discard terminate kill close stop "
-    "shutdown empty uninstall",
-    "make": "add create make invite register sign insert append generate enroll open_account include attach join "
-    "draft build store save copy fork clone star",
-    "share": "share grant give allow permit assign promote authorize authorise unlock approve accept expose "
-    "disclose leak provide reveal",
-    "post": "post publish comment tweet write upload push commit submit enter input fill type merge paste log "
-    "retweet repost",
-    "run": "run execute install start launch call invoke deploy restart trigger eval import load issue",
+    "delete": "block ban kick unfollow unlink expel evict reject decline dismiss disconnect archive overwrite annul "
+    "suspend delete remove erase wipe clear cancel drop destroy purge unsubscribe discard terminate kill "
+    "close stop shutdown empty uninstall",
+    "make": "duplicate mirror replicate backup sync prescribe zip join add create make invite register sign "
+    "insert append generate enroll include attach draft build store save copy fork clone star",
+    "share": "delegate export dump admit share grant give allow permit assign promote authorize authorise unlock "
+    "approve accept expose disclose leak provide reveal",
+    "post": "upvote downvote react post publish comment tweet write upload push commit submit enter input fill "
+    "type merge paste log retweet repost",
+    "run": "reboot spawn administer operate initiate run execute install start launch call invoke deploy restart "
+    "trigger eval import load issue",
     "back": "refund return",
-    "book": "book reserve schedule reschedule arrange reservation appointment",
+    "book": "rent hire rsvp enrol book reserve schedule reschedule arrange reservation appointment",
 }
+OTHER = "other"  # what a verb does that stands in no family
 READING = (
     "get read list search find view look show fetch check query lookup retrieve describe count browse see grep glob "
     "cat ls head tail summarize summarise compare calculate verify login current balance history rating info"
@@ -39,6 +46,10 @@ for _family, _verbs in FAMILIES.items():
         FAMILY.setdefault(_verb, _family)
 READ = frozenset(READING.split())
 LOOKING = READ - FAMILY.keys()
+# Verbs of a state: who is told to be or to have something is not told to do anything.
+STATIVE = frozenset(
+    ("be", "have", "get", "know", "like", "want", "seem", "feel", "need", "hesitate", "expect", "receive", "understand")
+)
 # Verbs that tell the reader to look or to think: instructions too, but nothing comes of them outside.
 SOFTER = (
     "use see read check find look review consider note remember ensure make try refer search ask keep let wait think "
