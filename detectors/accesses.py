@@ -128,7 +128,8 @@ def _held(span: Span) -> Iterator[Shown]:
 
 
 def _secret(match: SecretMatch) -> dict[str, str]:
-    return {"rule_id": match.rule_id, "surface": match.surface, "tier": match.tier}
+    lasts = "short" if any(one.startswith(("temporary", "expires")) for one in match.says) else ""
+    return {"rule_id": match.rule_id, "surface": match.surface, "tier": match.tier, "lasts": lasts}
 
 
 def _actor(span: Span) -> str:

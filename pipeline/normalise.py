@@ -171,7 +171,7 @@ class Normaliser:
         field = _TEXTS.get(fed) or meaning.plan.dialect.not_tool.get(fed, fed) if fed else ""
         mark = f"MASKED~{match.rule_id}~{match.length}~{match.fingerprint}~"
         holding = [f for f in _SURFACES if f in meaning.fields and mark in str(meaning.fields[f])]
-        if field in ("arguments", "") and holding:
+        if holding and (field == "arguments" or field not in _SURFACES):
             return "command.line" if holding[0] == "code" else holding[0]
         if field in _SURFACES:
             return field
