@@ -111,6 +111,9 @@ class Past:
 
 Part: TypeAlias = Callable[[Past], Iterable[Table]]
 PARTS: dict[str, tuple[str, str]] = {  # word → where its part is, and what it answers
+    "commands": ("replay.report_commands:commands", "every command, also inside pipelines, shells and scripts"),
+    "shell": ("replay.report_commands:shell", "who may run a shell or read nearly anything, and whether they did"),
+    "shadow-ai": ("replay.report_commands:shadow_ai", "AI that nobody approved, and which data it met"),
     "calls": ("replay.report_agents:calls", "every call, in order: of a session, an agent or a user"),
 }
 
