@@ -31,6 +31,7 @@ IDS = (  # every detector there is, for those who only need its name
     "integrity.silence",
     "shadow.ai",
     "shadow.new",
+    "posture.first_shell",
     "data.leaving",
     "data.masking",
     "identity.leavers",
@@ -40,6 +41,9 @@ IDS = (  # every detector there is, for those who only need its name
     "change.fan_out",
     "change.reviews",
     "hallucination.aftermath",
+    "scope.session",
+    "scope.change",
+    "hallucination.packages",
     "exposure.presumed",
     "exposure.printed",
     "exposure.logged",
@@ -48,6 +52,11 @@ IDS = (  # every detector there is, for those who only need its name
     "mcp.config",
     "mcp.shared",
     "environment.production",
+    "health",
+    "pipeline.posture",
+    "pipeline.rights",
+    "integration.credentials",
+    "egress.flows",
 )
 
 
@@ -58,12 +67,15 @@ def load(rules: RuleSet) -> list[Detector[Any, Any]]:
     from detectors.approvals import ApprovalChain
     from detectors.behaviour import BehaviourRules, Matcher
     from detectors.correlation import Correlations, SecretSent
+    from detectors.credential_patterns import CredentialPatterns
     from detectors.data_leaving import DataLeaving
     from detectors.denials import EvasionAfterDeny
     from detectors.egress import EgressAllowList
     from detectors.exposure import PresumedExposed, SecretInLog, SecretPrinted
     from detectors.fan_out import FanOut
+    from detectors.first_use import FirstShell
     from detectors.forbidden import PromptRule
+    from detectors.health import Health
     from detectors.identity import DAYS, LongLived, SessionIdentity, SharedCredential
     from detectors.integrity import RecordIntegrity
     from detectors.integrity_streams import SilentAgent, StreamIntegrity
@@ -71,6 +83,8 @@ def load(rules: RuleSet) -> list[Detector[Any, Any]]:
     from detectors.leavers import Leavers
     from detectors.masking import MaskingFailed
     from detectors.mcp_findings import McpConfig, SharedServer
+    from detectors.packages import Packages
+    from detectors.pipelines import NewRight, StaticCloudKey
     from detectors.production import ProductionInDevelopment
     from detectors.proxy import AgentAsHuman, AuditGap, ProxyBypass
     from detectors.reach import Reach
@@ -78,8 +92,10 @@ def load(rules: RuleSet) -> list[Detector[Any, Any]]:
     from detectors.rule import Override
     from detectors.secret_findings import SecretFindings
     from detectors.secret_reach import ReachGrowth, SecretPlaces
+    from detectors.session_flows import SessionFlows
     from detectors.shadow import NewAi, ShadowAi
     from detectors.taint import Taint
+    from detectors.task_scope import ChangeScope, TaskScope
     from detectors.unexpected_commits import UnexpectedCommits
     from detectors.violations import PolicyViolations
 
@@ -111,6 +127,7 @@ def load(rules: RuleSet) -> list[Detector[Any, Any]]:
         SilentAgent(),
         ShadowAi(rules.destinations, rules.inventory, rules.policies, severities=severities),
         NewAi(rules.destinations, rules.inventory, severities=severities),
+        FirstShell(rules.inventory),
         DataLeaving(rules.policies),
         MaskingFailed(),
         Leavers(),
@@ -120,6 +137,9 @@ def load(rules: RuleSet) -> list[Detector[Any, Any]]:
         FanOut(),
         Reviews(rules.inventory),
         Aftermath(),
+        TaskScope(),
+        ChangeScope(),
+        Packages(rules.inventory),
         PresumedExposed(),
         SecretPrinted(),
         SecretInLog(),
@@ -128,5 +148,14 @@ def load(rules: RuleSet) -> list[Detector[Any, Any]]:
         McpConfig(),
         SharedServer(),
         ProductionInDevelopment(rules.inventory.production, rules.secrets),
+        Health(),
+        StaticCloudKey(),
+        NewRight(),
+        CredentialPatterns(),
+        SessionFlows(rules.destinations),
     ]
+    for detector in every:
+        changed = {name: change for name in detector.rules if (change := rules.overrides.get(name))}
+        detector.levels = {name: change.level for name, change in changed.items() if change.level is not None}
+        detector.silenced = frozenset(name for name, change in changed.items() if not change.enabled)
     return [detector for detector in every if rules.overrides.get(detector.id, Override()).enabled]

@@ -37,9 +37,10 @@ class Used(msgspec.Struct, array_like=True):
 class Reach(Detector[Sighting, Used]):
     """Agents beside the inventory: permissions never used, MCP servers never called, more than their human, reach.
 
-    Told once a quarter and agent, when the agent shows itself. Blind spots: agents the inventory does not name, but
-    for their reach; an agent that never runs again is in `spanwatch report` only; permissions in the issuer's words
-    count as used only where cloud audit events name the agent; of what it used the newest 512 are remembered.
+    Told once a quarter and agent, when the agent shows itself. Blind spots: agents the inventory does not name,
+    unless they reach a protected target; an agent that never runs again is in `spanwatch report` only; permissions
+    in the issuer's words count as used only where cloud audit events name the agent; of what it used the newest 512
+    are remembered.
     """
 
     id = "posture.reach"
@@ -190,7 +191,9 @@ class Reach(Detector[Sighting, Used]):
             )
 
     def _reach(self, event: Sighting, state: Used, grant: Grant | None, quarter: str) -> Iterator[Finding]:
-        if not (grant or state.used) or not tell(state.told, f"reach/{quarter}"):
+        if not (grant or any(self._guarded(one) for one in state.names("target"))):
+            return
+        if not tell(state.told, f"reach/{quarter}"):
             return
         reach = {
             kind: sorted({*state.names(kind), *(grant.words[kind] if grant else ())})
