@@ -41,7 +41,8 @@ FEW = frozenset(  # fields of few values: that one of them shows says little
 )
 _LITERAL = re2.compile(r"[A-Za-z0-9_ ./:@=-]+")
 _CLASS = re2.compile(r"\\[pP]\{[^}]*\}|\\.|\[(?:\\.|[^\]\\])*\]|\{[^}]*\}|\(\?[a-zA-Z:<>!=]*")
-_LOOSE = re2.compile(r"\\.|\{(\d+),(\d+)\}")
+_LOOSE = re2.compile(r"\\.|\{(\d+),(\d+)\}|\[\^?\]?(?:\\.|\[:\w+:\]|[^\]\\])*\]|\^")
+_OVER_LINES = re2.compile(r"\[\^|\\[DW]|\(\?[imU]*s")  # may run on over the end of a line
 _ENDS = {r"\A": "^", r"\z": "$"}  # a field is one stretch of the text that is scanned
 WIDE = 8  # a repeat up to more than this is looked for as one without end: the scan's automaton stays small
 
@@ -262,7 +263,11 @@ def _regex(field: str, get: Get, pattern: str, flags: set[str]) -> Condition:
     if search("") is not None:
         return Condition(test, frozenset((Sign(field),)), 0.1, frozenset((field,)))
     literal = max((len(run.group()) for run in _LITERAL.finditer(_CLASS.sub("\x00", pattern))), default=0)
-    sign = Sign(field, _LOOSE.sub(_loosened, pattern), "i" in flags, "s" in flags)
+    # Hyperscan overlooks matches of an anchored pattern that may also run over line ends: such a sign has no anchor.
+    loose = _LOOSE.sub(_loosened, pattern)
+    if "s" in flags or _OVER_LINES.search(loose) is not None:
+        loose = _LOOSE.sub(lambda found: "" if found.group() == "^" else str(found.group()), loose)
+    sign = Sign(field, loose, "i" in flags, "s" in flags)
     return Condition(test, frozenset((sign,)), _rarity(field, literal), frozenset((field,)))
 
 
