@@ -312,7 +312,7 @@ class Engine:
                 if place not in states:
                     states[place] = detector.new_state()
                 found = list(detector.observe(event, states[place]))
-            found = [complete(one, event, session) for one in found]
+            found = [complete(one, event, session) for one in found if one.rule_id not in detector.silenced]
         except Exception as error:  # noqa: BLE001 - one broken detector must not stop the others
             outcomes.append(_failure(detector, event, type(error).__name__))
             return

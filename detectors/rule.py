@@ -16,7 +16,7 @@ from typing import Any, Literal
 import hyperscan
 import msgspec
 
-from detectors import IDS
+from detectors import IDS, load
 from detectors.behaviour import Matcher, SpanRule
 from detectors.correlation import CorrelationRule
 from detectors.egress import RANK, Destinations, EgressFile
@@ -91,6 +91,7 @@ class _Reading:
         self.only_secrets = only_secrets
         self.errors: list[RuleError] = []
         self.digest = blake2b(digest_size=16)
+        self._unknown: dict[str, Path] = {}  # names in overrides that are no rule of a file
 
     def read(self, folders: Sequence[Path], overrides: Path | None) -> RuleSet:
         files = [(folder, file) for folder in folders for file in self.found(folder)]
@@ -126,9 +127,7 @@ class _Reading:
         behaviour = tuple(self._overlaid(spans, changes))
         allowed = self._allowed({"secrets", *(rule.id for rule in secrets)}, changes, overrides)
         self._scannable(behaviour)
-        if self.errors:
-            raise RuleErrors(located(self.errors))
-        return RuleSet(
+        found = RuleSet(
             secrets=tuple(self._overlaid(secrets, changes)),
             behaviour=behaviour,
             correlation=tuple(self._overlaid(correlations, changes)),
@@ -139,6 +138,20 @@ class _Reading:
             allowed=allowed,
             hash=self.digest.hexdigest(),
         )
+        self._nameless(found)
+        if self.errors:
+            raise RuleErrors(located(self.errors))
+        return found
+
+    def _nameless(self, found: RuleSet) -> None:
+        """Overrides may also name what a detector in code reports; they are asked only where nothing else fits."""
+        if not self._unknown:
+            return
+        bare = msgspec.structs.replace(found, behaviour=(), correlation=(), overrides={})
+        described = {name for detector in load(bare) for name in detector.rules}
+        for name, file in self._unknown.items():
+            if name not in described:
+                self._wrong(file, name, "no rule or detector has this name")
 
     def _names(
         self,
@@ -157,10 +170,9 @@ class _Reading:
         for name, count in Counter(rule.id for rule in secrets).items():
             if count > 1:
                 self._wrong("rules", name, "defined more than once")
-        unknown = set() if self.only_secrets else set(changes)  # they may change rules that were not read
         reaches = {f"egress.{reach}" for reach in RANK}
-        for name in sorted(unknown - {*places, *IDS, *reaches}):
-            self._wrong(overrides or "overrides", name, "no rule or detector has this name")
+        unknown = set() if self.only_secrets else set(changes) - {*places, *IDS, *reaches}  # secrets alone were read
+        self._unknown = {name: overrides or Path("overrides") for name in sorted(unknown)}
 
     def policies(self, file: Path, policies: dict[str, Policy]) -> None:
         """One policy a document; an agent type has one."""
