@@ -84,6 +84,11 @@ class Past:
                     continue
                 yield span
 
+    def everyone(self) -> Past:
+        """The same time, asked about everybody."""
+        wide = Question(since=self.question.since, until=self.question.until)
+        return Past(self._client, self._database, self.rules, wide, self._run)
+
     def findings(self) -> Iterator[Found]:
         """Findings by time; since and until are times of what was found."""
         asked = self.question
@@ -114,6 +119,19 @@ PARTS: dict[str, tuple[str, str]] = {  # word → where its part is, and what it
     "commands": ("replay.report_commands:commands", "every command, also inside pipelines, shells and scripts"),
     "shell": ("replay.report_commands:shell", "who may run a shell or read nearly anything, and whether they did"),
     "shadow-ai": ("replay.report_commands:shadow_ai", "AI that nobody approved, and which data it met"),
+    "flows": ("replay.report_exposures:flows", "outbound flows of a session's host, workload or credential"),
+    "secret-places": ("replay.report_exposures:secret_places", "where each AI tool reads secrets from"),
+    "masking": ("replay.report_exposures:masking", "how much gateways that mask left in texts"),
+    "identity": ("replay.report_identity:identity", "how far events resolve to an agent, an owner, a credential"),
+    "credentials": ("replay.report_identity:credentials", "static and short-lived credentials per agent type"),
+    "approvals": ("replay.report_identity:approvals", "who authorised each step, and how long humans took"),
+    "infrastructure": ("replay.report_identity:infrastructure", "unapproved changes of infrastructure per month"),
+    "permissions": ("replay.report_agents:permissions", "what was granted and never used, per agent and quarter"),
+    "agents": ("replay.report_agents:agents", "what each agent could do if it ignored every instruction"),
+    "credentials": ("replay.report_agents:credentials", "which credentials each agent acted as"),
+    "mcp": ("replay.report_agents:mcp", "MCP servers configured, and when each was last called"),
+    "approvals": ("replay.report_agents:approvals", "who authorised each call"),
+    "risk": ("replay.report_changes:risk", "the risk of the sessions behind each commit and request"),
     "calls": ("replay.report_agents:calls", "every call, in order: of a session, an agent or a user"),
 }
 
