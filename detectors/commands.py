@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from detectors.programs import UNKNOWN, Program, program
@@ -57,18 +56,28 @@ def read(words: list[str], simple: Simple) -> Command:
                 waiting = flag
         else:
             waiting = _cluster(word, valued, flags, given)
-    if name in ("tar", "bsdtar", "ps") and plain and plain[0].isalpha() and len(plain[0]) < 8 and name != "ps":
-        if not flags:
-            flags += [f"-{letter}" for letter in plain[0]]
-            if "f" in plain[0] and len(plain) > 1:
-                given.append(("-f", plain[1]))
-                plain = plain[2:]
+    if name in ("tar", "bsdtar", "gtar") and plain and plain[0].isalpha() and len(plain[0]) < 8 and not flags:
+        letters, plain = plain[0], plain[1:]  # `tar xzf a` is `tar -xzf a`
+        flags += [f"-{letter}" for letter in letters]
+        if "f" in letters and plain:
+            given.append(("-f", plain[0]))
+            plain = plain[1:]
     verb = plain[0] if plain else ""
     pair = " ".join(plain[:2])
     return Command(
-        name, (name, *words[1:]) if words else (), verb, pair if pair in known.verbs else verb, tuple(dict.fromkeys(flags)),
-        tuple(args), tuple(given), simple.wrappers, simple.origin, simple, known, tuple(plain),
-    )  # fmt: skip
+        name=name,
+        words=(name, *words[1:]) if words else (),
+        verb=verb,
+        verbs=pair if pair in known.verbs else verb,
+        flags=tuple(dict.fromkeys(flags)),
+        args=tuple(args),
+        given=tuple(given),
+        wrappers=simple.wrappers,
+        origin=simple.origin,
+        simple=simple,
+        known=known,
+        plain=tuple(plain),
+    )
 
 
 def _cluster(word: str, valued: frozenset[str], flags: list[str], given: list[tuple[str, str]]) -> str:

@@ -10,9 +10,47 @@ from detectors.commands import Command
 from detectors.touches import NET_FILE, Touched
 
 _TALKS_NOT = frozenset(  # a URL among their words is but text
-    ("echo printf grep egrep fgrep rg sed awk local export declare set unset readonly alias read test [ cat tee cd find "
-     "jq gcc make pytest ls rm cp mv true false wc sort uniq head tail diff").split()
-)  # fmt: skip
+    [
+        "alias",
+        "awk",
+        "cat",
+        "cd",
+        "cp",
+        "declare",
+        "diff",
+        "echo",
+        "egrep",
+        "export",
+        "false",
+        "fgrep",
+        "find",
+        "gcc",
+        "grep",
+        "head",
+        "jq",
+        "local",
+        "ls",
+        "make",
+        "mv",
+        "printf",
+        "pytest",
+        "read",
+        "readonly",
+        "rg",
+        "rm",
+        "sed",
+        "set",
+        "sort",
+        "tail",
+        "tee",
+        "test",
+        "true",
+        "uniq",
+        "unset",
+        "wc",
+        "[",
+    ]
+)
 _PIPED_OUT = frozenset({"nc", "ncat", "netcat", "ssh", "telnet", "socat", "openssl", "ftp", "sftp", "mail", "mailx"})
 _HOST = re.compile(
     r"(?:[\w.+-]+@)?(?:[\w-]+\.)+[\w-]+(?::\d+)?(?:/.*)?$|\[?[0-9a-f:]+\]?$|\d+(?:\.\d+){3}(?::\d+)?$|[a-z][\w-]*$",
@@ -23,22 +61,66 @@ _LISTENS = re.compile(r"(?:TCP|UDP|OPENSSL|SSL)(?:4|6)?-(?:LISTEN|RECV)|\bEXEC:|
 
 # A cloud's own tool names what it does in its words: `ec2 terminate-instances`, `compute instances delete`.
 _CLOUDS = frozenset(
-    "aws aws2 gcloud az doctl ibmcloud oci aliyun linode-cli hcloud scw exo gsutil s3cmd vultr-cli flyctl fly railway "
-    "heroku firebase supabase vercel netlify eb".split()
+    [
+        "aws",
+        "aws2",
+        "gcloud",
+        "az",
+        "doctl",
+        "ibmcloud",
+        "oci",
+        "aliyun",
+        "linode-cli",
+        "hcloud",
+        "scw",
+        "exo",
+        "gsutil",
+        "s3cmd",
+        "vultr-cli",
+        "flyctl",
+        "fly",
+        "railway",
+        "heroku",
+        "firebase",
+        "supabase",
+        "vercel",
+        "netlify",
+        "eb",
+    ]
 )
 _CLOUD_WORDS: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = (
-    (re.compile(r"^(?:delete|terminate|destroy|remove|rm|rb|purge|deregister|drop|wipe|nuke)(?:-|$)|:destroy$|-delete$"), ("delete",)),
-    (re.compile(r"^(?:attach-(?:user|role|group)-policy|put-(?:user|role|group|bucket)-policy|add-iam-policy-binding|"
-                r"set-iam-policy|create-access-key|create-login-profile|add-user-to-group|add-permission|authorize-security-group-\w+|"
-                r"modify-\w+-attribute|create-service-principal|create-for-rbac|role|iam|make-public|acl|put-bucket-acl)$"), ("grant",)),
+    (
+        re.compile(
+            r"^(?:delete|terminate|destroy|remove|rm|rb|purge|deregister|drop|wipe|nuke)(?:-|$)|:destroy$|-delete$"
+        ),
+        ("delete",),
+    ),
+    (
+        re.compile(
+            r"^(?:attach-(?:user|role|group)-policy|put-(?:user|role|group|bucket)-policy|add-iam-policy-binding|"
+            r"set-iam-policy|create-access-key|create-login-profile|add-user-to-group|add-permission|authorize-security-group-\w+|"
+            r"modify-\w+-attribute|create-service-principal|create-for-rbac|role|iam|make-public|acl|put-bucket-acl)$"
+        ),
+        ("grant",),
+    ),
     (re.compile(r"^(?:stop|shutdown|deallocate|suspend|disable|reboot|restart)(?:-|$)"), ("stop",)),
-    (re.compile(r"^(?:create|run|put|update|modify|set|add|start|launch|provision|register|apply|scale|resize|reset|mb)(?:-|$)"), ("write",)),
+    (
+        re.compile(
+            r"^(?:create|run|put|update|modify|set|add|start|launch|provision|register|apply|scale|resize|reset|mb)(?:-|$)"
+        ),
+        ("write",),
+    ),
     (re.compile(r"^deploy(?:-|$)"), ("deploy",)),
     (re.compile(r"^(?:list|describe|ls|get|show|info)(?:-|$)"), ("list",)),
-    (re.compile(r"^(?:get-secret-value|get-parameters?|get-session-token|assume-role|print-access-token|"
-                r"get-access-token|versions-access|access|export-credentials|get-login-password)$"), ("read",)),
+    (
+        re.compile(
+            r"^(?:get-secret-value|get-parameters?|get-session-token|assume-role|print-access-token|"
+            r"get-access-token|versions-access|access|export-credentials|get-login-password)$"
+        ),
+        ("read",),
+    ),
     (re.compile(r"^(?:invoke|execute|send-command|ssh|start-session|exec)$"), ("execute",)),
-)  # fmt: skip
+)
 
 
 def effects(command: Command, files: Sequence[Touched], hosts: Sequence[str]) -> tuple[str, ...]:

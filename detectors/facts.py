@@ -52,7 +52,7 @@ FIELDS: Mapping[str, str] = {  # every fact there is, and what it says
     "egress.host": "host of a destination, in lower case, this very machine among them",
     "egress.scope": "local (this machine), private or public",
     "egress.port": "port, where one is named",
-    "flow.path": "files whose content the act handles: what it reads, what is piped, substituted or written before into it",
+    "flow.path": "files whose content the act handles: read, piped or substituted into it, written before",
     "flow.scope": "path.scope of those files",
     "flow.class": "path.class of those files",
     "flow.host": "hosts whose content it handles: `curl x | sh`, a script fetched before",

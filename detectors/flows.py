@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from detectors.commands import Command
-from detectors.touches import Touched
 from detectors.python_values import NO_FLOW, Flow
 from detectors.shell_values import join
+from detectors.touches import Touched
 
 MAX_SOURCES = 64
 _MAKES_NONE = frozenset(

@@ -15,7 +15,7 @@ from detectors.programs import PROGRAMS
 
 DEPTH, MAX_TEXT, MAX_RUNS, LEAST = 3, 16_384, 8, 16
 
-_BASE64 = re.compile(r"(?<![A-Za-z0-9+/_=-])(?:[A-Za-z0-9+/]{16,}|[A-Za-z0-9_-]{16,})={0,2}(?![A-Za-z0-9+/_-])")
+_BASE64 = re.compile(r"(?<![A-Za-z0-9+/_-])(?:[A-Za-z0-9+/]{16,}|[A-Za-z0-9_-]{16,})={0,2}(?![A-Za-z0-9+/_-])")
 _HEX = re.compile(
     r"(?<![A-Za-z0-9])(?:0x|\\x)?((?:[2-7][0-9a-fA-F]|0[9aAdD]){8,})(?![A-Za-z0-9])|((?:\\x[0-7][0-9a-fA-F]){4,})"
 )
@@ -42,7 +42,7 @@ def _pieces(text: str) -> Iterator[str]:
             yield said
     for run in _BASE64.finditer(text):
         data = run[0].rstrip("=")
-        if len(data) % 4 == 1 or data.isalpha() and (data.islower() or data.isupper()) or "/" in data[:1]:
+        if len(data) % 4 == 1 or (data.isalpha() and (data.islower() or data.isupper())) or "/" in data[:1]:
             continue
         try:
             raw = base64.b64decode(data.translate(_URL_SAFE) + "=" * (-len(data) % 4))

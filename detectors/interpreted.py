@@ -21,20 +21,48 @@ class Inner(NamedTuple):
 
 
 _CODE = {
-    "python": ("python", ("-c",)), "pypy": ("python", ("-c",)), "ipython": ("python", ("-c",)),
-    "py": ("python", ("-c",)), "node": ("javascript", ("-e", "-p", "--eval", "--print", "-pe")),
-    "nodejs": ("javascript", ("-e", "-p", "--eval", "--print")), "deno": ("javascript", ()), "bun": ("javascript", ("-e", "--eval")),
-    "perl": ("perl", ("-e", "-E", "-ne", "-pe")), "ruby": ("ruby", ("-e",)), "php": ("php", ("-r",)), "lua": ("lua", ("-e",)),
-    "rscript": ("r", ("-e",)), "osascript": ("applescript", ("-e",)),
-}  # fmt: skip
+    "python": ("python", ("-c",)),
+    "pypy": ("python", ("-c",)),
+    "ipython": ("python", ("-c",)),
+    "py": ("python", ("-c",)),
+    "node": ("javascript", ("-e", "-p", "--eval", "--print", "-pe")),
+    "nodejs": ("javascript", ("-e", "-p", "--eval", "--print")),
+    "deno": ("javascript", ()),
+    "bun": ("javascript", ("-e", "--eval")),
+    "perl": ("perl", ("-e", "-E", "-ne", "-pe")),
+    "ruby": ("ruby", ("-e",)),
+    "php": ("php", ("-r",)),
+    "lua": ("lua", ("-e",)),
+    "rscript": ("r", ("-e",)),
+    "osascript": ("applescript", ("-e",)),
+}
 _SQL = {
-    "psql": ("-c", "--command"), "pgcli": ("-c",), "mysql": ("-e", "--execute"), "mariadb": ("-e", "--execute"),
-    "mycli": ("-e",), "sqlcmd": ("-Q", "-q"), "isql": (), "sqlplus": (), "clickhouse-client": ("-q", "--query"),
-    "clickhouse": ("-q", "--query"), "snowsql": ("-q", "--query"), "cockroach": ("-e", "--execute"),
-    "trino": ("--execute",), "presto-cli": ("--execute",), "beeline": ("-e",), "cqlsh": ("-e", "--execute"),
-    "usql": ("-c",), "tsql": (), "duckdb": ("-c", "-s"), "sqlite3": ("-cmd",), "sqlite": ("-cmd",), "litecli": ("-e",),
-    "bq": (), "dolt": ("-q",), "influx": (),
-}  # fmt: skip
+    "psql": ("-c", "--command"),
+    "pgcli": ("-c",),
+    "mysql": ("-e", "--execute"),
+    "mariadb": ("-e", "--execute"),
+    "mycli": ("-e",),
+    "sqlcmd": ("-Q", "-q"),
+    "isql": (),
+    "sqlplus": (),
+    "clickhouse-client": ("-q", "--query"),
+    "clickhouse": ("-q", "--query"),
+    "snowsql": ("-q", "--query"),
+    "cockroach": ("-e", "--execute"),
+    "trino": ("--execute",),
+    "presto-cli": ("--execute",),
+    "beeline": ("-e",),
+    "cqlsh": ("-e", "--execute"),
+    "usql": ("-c",),
+    "tsql": (),
+    "duckdb": ("-c", "-s"),
+    "sqlite3": ("-cmd",),
+    "sqlite": ("-cmd",),
+    "litecli": ("-e",),
+    "bq": (),
+    "dolt": ("-q",),
+    "influx": (),
+}
 _POSITIONAL = frozenset({"sqlite3", "sqlite", "duckdb", "bq"})  # the statement is an argument
 _POWERSHELL = frozenset({"powershell", "pwsh"})
 

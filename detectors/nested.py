@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import islice, pairwise
 
 from detectors import shell
 from detectors.commands import Command, read
@@ -127,7 +127,7 @@ def roots(words: Sequence[str]) -> list[str]:
 
 def reaches(words: Sequence[str]) -> list[str]:
     """What a `find` finds, as patterns: `/*` of `find /`, `./**/*.log` of `find . -name '*.log'`."""
-    names = [other for word, other in zip(words[1:], words[2:], strict=False) if word in _FILTERS]
+    names = [other for word, other in pairwise(words[1:]) if word in _FILTERS]
     narrowed = any(_NARROWS.match(word) for word in words)
     name = names[0].rpartition("/")[2] if names else "*"
     between = "**/" if names or narrowed else ""
@@ -135,17 +135,13 @@ def reaches(words: Sequence[str]) -> list[str]:
 
 
 def _shell_text(words: Sequence[str]) -> str | None:
-    for at, word in enumerate(words[1:], 1):
-        if word[:1] != "-" and word[:1] != "+":
-            return None
-        if word[:2] != "--" and "c" in word and at + 1 < len(words):
-            rest = [w for w in words[at + 1 :]]
-            while rest and rest[0].startswith("-") and len(rest) > 1:
-                rest = rest[1:]
-            return _positional(rest)
-        if word in ("-o", "+o", "--rcfile", "--init-file"):
-            return _shell_text(("", *words[at + 2 :]))
-    return None
+    """The text behind `-c`, which may stand in a cluster and behind other flags: `bash -euo pipefail -c text`."""
+    at, wanted = 1, False
+    while at < len(words) and words[at][:1] in ("-", "+") and len(words[at]) > 1:
+        word = words[at]
+        wanted = wanted or (word[0] == "-" and word[1] != "-" and "c" in word)
+        at += 2 if word in ("--rcfile", "--init-file") or (word[1] != "-" and word[-1] in "oO") else 1
+    return _positional(words[at:]) if wanted and at < len(words) else None
 
 
 def _positional(rest: Sequence[str]) -> str:
@@ -171,7 +167,7 @@ def _quoted(word: str) -> str:
 
 def _container(command: Command) -> Iterator[Text]:
     words, verb = list(command.words), command.verb
-    if verb not in ("exec", "run", "compose", "debug") or "exec" not in words and "run" not in words:
+    if verb not in ("exec", "run", "compose", "debug") or not {"exec", "run"}.intersection(words):
         return
     at = words.index("exec") if "exec" in words else words.index("run")
     by = f"{command.name} {words[at]}"

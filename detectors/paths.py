@@ -18,7 +18,7 @@ Scope: TypeAlias = Literal["inside", "outside", "home", "system", "temp", "unkno
 MAX_PATH = 4_096  # characters
 _DRIVE = re.compile(r"^[A-Za-z]:(?=[\\/]|$)")
 _HOMES = re.compile(
-    r"^(?:\$\{?HOME\}?|\$\{?USERPROFILE\}?|\$env:(?:HOME|USERPROFILE)|%USERPROFILE%|%HOMEDRIVE%%HOMEPATH%|%HOMEPATH%)(?=[\\/]|$)",
+    r"^(?:\$\{?(?:HOME|USERPROFILE)\}?|\$env:(?:HOME|USERPROFILE)|%USERPROFILE%|(?:%HOMEDRIVE%)?%HOMEPATH%)(?=[\\/]|$)",
     re.I,
 )
 _APPDATA = re.compile(r"^(?:%(LOCAL)?APPDATA%|\$env:(LOCAL)?APPDATA)(?=[\\/]|$)", re.I)
@@ -26,16 +26,18 @@ _TEMPS = re.compile(r"^(?:%TE?MP%|\$env:TE?MP|\$\{?TMPDIR\}?|\$\{?TE?MP\}?)(?=[\
 _SYSTEMS = re.compile(r"^(?:%(?:SYSTEMROOT|WINDIR)%|\$env:(?:SYSTEMROOT|WINDIR))(?=[\\/]|$)", re.I)
 _OWN_TREE = re.compile(r"^(?:\$\{?(?:PWD|CLAUDE_PROJECT_DIR|GITHUB_WORKSPACE|WORKSPACE)\}?|\$\(pwd\)|`pwd`)(?=[\\/]|$)")
 _TEMP = re.compile(
-    r"^(?:/private)?/(?:var/)?tmp(?:/|$)|^/dev/shm(?:/|$)|^/(?:private/)?var/folders/|^[a-z]:/(?:temp|tmp)(?:/|$)|/appdata/local/temp(?:/|$)|^[a-z]:/windows/temp(?:/|$)",
+    r"^(?:/private)?/(?:var/)?tmp(?:/|$)|^/dev/shm(?:/|$)|^/(?:private/)?var/folders/"
+    r"|^[a-z]:/(?:temp|tmp)(?:/|$)|/appdata/local/temp(?:/|$)|^[a-z]:/windows/temp(?:/|$)",
     re.I,
 )
 _HOME = re.compile(
-    r"^~|^/root(?:/|$)|^/(?:home|users)/[^/]+(?:/|$)|^[a-z]:/(?:users|documents and settings)/[^/]+(?:/|$)|^/(?:home|users)/?$|^[a-z]:/users/?$",
+    r"^~|^/root(?:/|$)|^/(?:home|users)(?:/|$)|^[a-z]:/(?:users|documents and settings)(?:/|$)",
     re.I,
 )
 _SYSTEM = re.compile(
-    r"^/(?:bin|boot|dev|etc|lib|lib32|lib64|libx32|lost\+found|opt|proc|run|sbin|srv|snap|sys|usr|var|private/etc|private/var|system|library|applications|volumes|cores)(?:/|$)"
-    r"|^/(?:\*.*)?$|^[a-z]:/?$|^[a-z]:/(?:windows|program files|program files \(x86\)|programdata|boot|recovery|efi)(?:/|$)",
+    r"^/(?:bin|boot|dev|etc|lib|lib32|lib64|libx32|lost\+found|opt|proc|run|sbin|srv|snap|sys|usr|var)(?:/|$)"
+    r"|^/(?:private/etc|private/var|system|library|applications|volumes|cores)(?:/|$)|^/(?:\*.*)?$|^[a-z]:/?$"
+    r"|^[a-z]:/(?:windows|program files|program files \(x86\)|programdata|boot|recovery|efi)(?:/|$)",
     re.I,
 )
 
@@ -110,7 +112,7 @@ def scope(full: str, tree: str = "") -> Scope:
         return "unknown"
     rooted = full.startswith(("/", "~")) or _DRIVE.match(full) is not None
     if not rooted:
-        if full.startswith("$") or full.startswith("%"):
+        if full.startswith(("$", "%", "`")):
             return "unknown"
         return "outside" if full == ".." or full.startswith("../") else "inside"
     if tree and tree not in ("/", "~") and _under(full, tree):

@@ -2,7 +2,8 @@
 
 An entry begins with names and the effects of the program, then says more on lines of its own, lists parted by blanks:
     scp: connect copy           effects, of the list below
-      files: copy               what it does with its arguments: read, write, delete, edit, execute, copy, move, link, list
+      files: copy               what it does to its arguments: read, write, delete, edit, execute, copy, move, link,
+                                list
       skip: 1                   arguments before the files: a pattern, a mode
       valued: -i -P             flags that take the next word
       reads: -i                 flags whose value is a file it reads; writes: one it writes

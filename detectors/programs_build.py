@@ -1,4 +1,6 @@
-"""Programs that build, test, install, and keep sources and containers. The form of the table is told in programs.py."""
+"""Programs that build, test, install, and keep sources and containers.
+
+The form of the table is told in programs.py."""
 
 TABLE = """
 node nodejs deno bun ts-node tsx: execute

@@ -1,4 +1,6 @@
-"""Programs of the machine itself: reading, changing and packing files, running things, processes, accounts. The form of the table is told in programs.py."""
+"""Programs of the machine itself: files, things that run, processes, accounts.
+
+The form of the table is told in programs.py."""
 
 TABLE = """
 cat tac nl bat batcat more less most view zcat bzcat xzcat zless strings od hexdump fold fmt rev pr: read
@@ -68,8 +70,11 @@ rm unlink rmdir: delete
 shred wipe srm: delete destroy
   files: delete
   valued: -n -s --iterations --size
-del erase rd remove-item ri: delete
+del erase rd: delete
   files: delete
+remove-item ri: delete
+  files: delete
+  plain: yes
   valued: -path -filter -include -exclude
 cp copy-item xcopy robocopy install ditto: copy read write
   files: copy
@@ -200,4 +205,35 @@ logger: write
 xdg-open open start explorer: execute
 import scrot screencapture gnome-screenshot xwd ffmpeg arecord xinput xclip pbpaste xsel wl-paste: watch read
 xargs parallel: execute
+get-content: read
+  files: read
+  plain: yes
+  valued: -Path -TotalCount -Tail -Encoding
+  reads: -Path -LiteralPath
+set-content add-content out-file: write
+  files: write
+  plain: yes
+  valued: -Value -Encoding
+  writes: -Path -FilePath -LiteralPath
+get-childitem get-item get-process get-service get-acl select-string: list
+  files: list
+  plain: yes
+invoke-expression invoke-command start-process start-job invoke-item: execute
+  plain: yes
+new-localuser add-localgroupmember set-acl set-executionpolicy: grant account
+  plain: yes
+stop-service set-service disable-windowsoptionalfeature: stop disable
+  plain: yes
+register-scheduledtask new-scheduledtask register-scheduledjob: schedule
+  plain: yes
+clear-eventlog clear-recyclebin clear-content: delete
+  files: delete
+  plain: yes
+compress-archive expand-archive: read write
+  plain: yes
+  reads: -Path
+  writes: -DestinationPath
+send-mailmessage: send connect
+  plain: yes
+http.server simplehttpserver: listen
 """

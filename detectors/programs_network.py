@@ -1,4 +1,6 @@
-"""Programs that talk to the network, to databases, clouds and clusters. The form of the table is told in programs.py."""
+"""Programs that talk to the network, to databases, clouds and clusters.
+
+The form of the table is told in programs.py."""
 
 TABLE = """
 curl: fetch connect

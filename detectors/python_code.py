@@ -13,27 +13,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from detectors.python_calls import NOTHING, ROLES, Deed, deed
-from detectors.python_values import MAX_ITEMS, NO_FLOW, UNKNOWN, Flow, Value, builtin, flow_of, method, quoted, texts_of
+from detectors.python_calls import NOTHING, Deed, deed
+from detectors.python_deeds import OPENS, Call, Did, done
+from detectors.python_values import MAX_ITEMS, NO_FLOW, UNKNOWN, Flow, Value, builtin, flow_of, method
 
 MAX_CODE, MAX_STEPS, MAX_CALLS, MAX_DEEDS, MAX_STRINGS = 65_536, 12_000, 6, 200, 200
-_OPEN = frozenset(
-    {"open", "io.open", "codecs.open", "pathlib.Path.open", "aiofiles.open", "os.fdopen", "file", "os.open"}
-)
-
-
-class Did(NamedTuple):
-    """One call that matters: the function, its effects, and what its arguments were, as far as they are known."""
-
-    call: str
-    effects: tuple[str, ...]
-    files: tuple[tuple[str, str], ...] = ()  # path, action
-    hosts: tuple[str, ...] = ()
-    run: str = ""  # a command line
-    code: str = ""
-    sql: str = ""
-    text: str = ""  # literal text that is written or sent
-    flow: Flow = NO_FLOW
 
 
 class Script(NamedTuple):
@@ -363,7 +347,9 @@ class _Run:
         if owner is not None and owner.text is not None and not owner.call.startswith(("open", "io.open")):
             found = method(owner, name.rpartition(".")[2], args)
             if found is not None:
-                return found if owner.call != "pathlib.Path" else _as_path(found)
+                return (
+                    found if owner.call != "pathlib.Path" else Value(found.text, call="pathlib.Path", flow=found.flow)
+                )
         if name == "functools.partial" and args:
             return args[0]
         return self._known(name, owner, args, named)
@@ -383,21 +369,21 @@ class _Run:
         if what is not NOTHING:
             did = self._deed(name, what, owner, args, named, flow)
             flow |= {("host", host) for host in did.hosts}
-            flow |= {("file", path) for path, action in did.files if action in ("read", "list") and name not in _OPEN}
-            if name in _OPEN:
+            flow |= {("file", path) for path, action in did.files if action in ("read", "list") and name not in OPENS}
+            if name in OPENS:
                 return self._opened(name, did, owner)
         elif last in ("write", "writelines", "dump") and (owner is not None or args):
             self._wrote(owner if last != "dump" or len(args) < 2 else args[1], args, flow)
         if given is not None:
             return given.carrying(flow)
         made = Value(call=name, flow=flow)
-        if owner is not None and owner.text is not None and owner.call in _OPEN:
+        if owner is not None and owner.text is not None and owner.call in OPENS:
             made.flow = flow | owner.flow
         return made
 
     def _wrote(self, target: Value | None, args: list[Value], flow: Flow) -> None:
         """Content goes into an open file."""
-        if target is None or target.text is None or target.call not in _OPEN:
+        if target is None or target.text is None or target.call not in OPENS:
             return
         self._written[target.text] = self._written.get(target.text, NO_FLOW) | flow
         text = args[0].text or "" if args else ""
@@ -413,107 +399,13 @@ class _Run:
     def _deed(
         self, name: str, what: Deed, owner: Value | None, args: list[Value], named: dict[str, Value], flow: Flow
     ) -> Did:
-        def given(role: str) -> Value | None:
-            for place in what.roles.get(role, ()):
-                if place == "self":
-                    return owner
-                if place.lstrip("-").isdigit():
-                    at = int(place)
-                    if -len(args) <= at < len(args):
-                        return args[at]
-                elif place in named:
-                    return named[place]
-            return None
-
-        effects = what.effects
-        files: list[tuple[str, str]] = []
-        for action in ("read", "write", "delete", "execute", "list"):
-            one = given(action)
-            for each in (one.items or [one]) if one is not None else []:
-                if each.text:
-                    files.append((each.text, action))
-        for role in ("open", "archive", "database"):
-            if role in what.roles:
-                effects = self._file(
-                    role, given(role) or (owner if name == "pathlib.Path.open" else None), name, args, named, files
-                )
-        hosts = self._hosts(what, given, args, named)
-        if "method" in what.roles and (how := given("method")) is not None and how.text:
-            effects = ("send", "connect") if how.text.upper() not in ("GET", "HEAD", "OPTIONS") else effects
-        sent = given("send")
-        if sent is not None:
-            effects = tuple(dict.fromkeys(("send", *(e for e in effects if e != "fetch"))))
-        if "bind" in what.roles:
-            effects = ("listen",)
-        run = self._line(given("run"), what, args)
-        code, sql = given("code"), given("sql")
-        did = Did(
-            name, effects, tuple(files), hosts, run, (code.text or "") if code else "", (sql.text or "") if sql else "",
-            flow=flow | self._of_files(files),
-        )  # fmt: skip
-        if what.effects or files or hosts:
+        did = done(Call(name, what, owner, args, named), flow, self._written)
+        if what.effects or did.files or did.hosts:
             self._note(did)
-        for path, action in files:
+        for path, action in did.files:
             if action == "write":
                 self._written[path] = self._written.get(path, NO_FLOW) | did.flow
         return did
-
-    def _of_files(self, files: list[tuple[str, str]]) -> Flow:
-        flow = NO_FLOW
-        for path, action in files:
-            if action in ("read", "execute", "delete"):
-                flow |= self._written.get(path, NO_FLOW) | ({("file", path)} if action == "read" else NO_FLOW)
-        return flow
-
-    @staticmethod
-    def _file(
-        role: str,
-        path: Value | None,
-        name: str,
-        args: list[Value],
-        named: dict[str, Value],
-        files: list[tuple[str, str]],
-    ) -> tuple[str, ...]:
-        """What opening a file is for, by its mode."""
-        place = 0 if name == "pathlib.Path.open" else 1
-        mode = named.get("mode") or (args[place] if len(args) > place else None)
-        said = (mode.text or "") if mode is not None else ("r+" if role == "database" else "")
-        if name == "os.open" and mode is not None:
-            said = "w" if "O_W" in (mode.call or "") or "O_RDWR" in (mode.call or "") else "r"
-        writes = any(letter in said for letter in "wax+")
-        if path is not None and path.text:
-            files.append((path.text, "write" if writes else "read"))
-        if role == "database":
-            return ("query",)
-        return (("read", "write") if "+" in said else ("write",)) if writes else ("read",)
-
-    @staticmethod
-    def _hosts(what: Deed, given: object, args: list[Value], named: dict[str, Value]) -> tuple[str, ...]:
-        hosts: list[str] = []
-        for role in ("host", "url"):
-            for place in what.roles.get(role, ()):
-                place = place.partition("+")[0]
-                at = int(place) if place.lstrip("-").isdigit() else None
-                value = named.get(place) if at is None else args[at] if -len(args) <= at < len(args) else None
-                if value is None:
-                    continue
-                if value.items:
-                    value = value.items[0]
-                if value.text:
-                    hosts.append(value.text)
-                    break
-                if value.flow:
-                    hosts += [name for kind, name in value.flow if kind == "url"]
-        return tuple(hosts)
-
-    @staticmethod
-    def _line(value: Value | None, what: Deed, args: list[Value]) -> str:
-        if "words" in what.roles:
-            start = int(what.roles["words"][0])
-            return quoted(["{}" if one.text is None else one.text for one in args[start:] if not one.items])
-        if value is None:
-            return ""
-        return quoted(texts_of(value)) if value.items is not None else value.text or ""
 
     def _note(self, did: Did) -> None:
         if len(self.did) < MAX_DEEDS:
@@ -538,7 +430,7 @@ class _Run:
             or len(self._returned) >= MAX_CALLS
         ):
             return Value(flow=flow)
-        local = self._parameters(node.args, function.owner, args, named, method=_is_method(node))
+        local = self._parameters(node.args, function.owner, args, named)
         self._scopes.append(local)
         self._returned.append([])
         try:
@@ -554,11 +446,11 @@ class _Run:
         return known.carrying(carried) if known is not None else Value(flow=carried)
 
     def _parameters(
-        self, wanted: ast.arguments, owner: Value | None, args: list[Value], named: dict[str, Value], *, method: bool
+        self, wanted: ast.arguments, owner: Value | None, args: list[Value], named: dict[str, Value]
     ) -> dict[str, Value]:
         names = [one.arg for one in (*wanted.posonlyargs, *wanted.args)]
         local: dict[str, Value] = {}
-        if names and (method or names[0] in ("self", "cls")) and names[0] in ("self", "cls"):
+        if names and names[0] in ("self", "cls"):
             local[names[0]] = owner if owner is not None else Value()
             names = names[1:]
         defaults = wanted.defaults[-len(names) :] if names else []
@@ -575,14 +467,6 @@ class _Run:
         return local
 
 
-def _is_method(node: ast.AST) -> bool:
-    return isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-
-
-def _as_path(value: Value) -> Value:
-    return Value(value.text, call="pathlib.Path", flow=value.flow)
-
-
 def _item(over: Value) -> Value:
     """One of what a loop goes over: a name of a directory, a line of a file."""
     if over.items:
@@ -591,7 +475,7 @@ def _item(over: Value) -> Value:
     if over.call.rpartition(".")[2] in ("walk", "glob", "iglob", "rglob", "iterdir", "scandir") and listed:
         name = listed if "*" in listed else f"{listed.rstrip('/')}/{{}}"
         return Value(name, flow=over.flow)
-    return Value(flow=flow_of(over))
+    return Value(call="" if over.call in OPENS else over.call, flow=flow_of(over))
 
 
 def _joined(left: Value, right: Value) -> Value:
@@ -613,4 +497,4 @@ _EVALUATE: dict[type[ast.expr], Callable[[_Run, Any], Value]] = {
     ast.Yield: _Run._await, ast.Call: _Run._call,
 }  # fmt: skip
 
-__all__ = ["ROLES", "Did", "Script", "read"]
+__all__ = ["Did", "Script", "read"]

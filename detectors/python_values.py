@@ -99,10 +99,22 @@ def _same(text: str) -> str:
 
 
 _METHODS: dict[str, Callable[[str], str]] = {
-    "strip": str.strip, "lstrip": str.lstrip, "rstrip": str.rstrip, "lower": str.lower, "upper": str.upper,
-    "encode": _same, "decode": _same, "title": str.title, "expanduser": _same, "as_posix": _same, "resolve": _same,
-    "absolute": _same, "__str__": _same, "casefold": str.casefold, "hex": lambda text: text.encode("latin-1", "replace").hex(),
-}  # fmt: skip
+    "strip": str.strip,
+    "lstrip": str.lstrip,
+    "rstrip": str.rstrip,
+    "lower": str.lower,
+    "upper": str.upper,
+    "encode": _same,
+    "decode": _same,
+    "title": str.title,
+    "expanduser": _same,
+    "as_posix": _same,
+    "resolve": _same,
+    "absolute": _same,
+    "__str__": _same,
+    "casefold": str.casefold,
+    "hex": lambda text: text.encode("latin-1", "replace").hex(),
+}
 
 
 def _base64(text: str) -> str:
@@ -134,10 +146,30 @@ _DECODERS: dict[str, Callable[[str], str]] = {
     "gzip.decompress": _inflate,
 }
 _SAME = frozenset(
-    {"str", "bytes", "bytearray", "os.path.abspath", "os.path.realpath", "os.path.normpath", "os.path.expandvars", "repr",
-     "os.fspath", "shlex.quote", "sqlalchemy.text", "textwrap.dedent", "os.fsencode", "os.fsdecode", "json.dumps",
-     "pathlib.PurePath", "io.StringIO", "io.BytesIO", "typing.cast", "memoryview", "os.path.expanduser"}
-)  # fmt: skip
+    {
+        "str",
+        "bytes",
+        "bytearray",
+        "os.path.abspath",
+        "os.path.realpath",
+        "os.path.normpath",
+        "os.path.expandvars",
+        "repr",
+        "os.fspath",
+        "shlex.quote",
+        "sqlalchemy.text",
+        "textwrap.dedent",
+        "os.fsencode",
+        "os.fsdecode",
+        "json.dumps",
+        "pathlib.PurePath",
+        "io.StringIO",
+        "io.BytesIO",
+        "typing.cast",
+        "memoryview",
+        "os.path.expanduser",
+    }
+)
 _PATHS = frozenset({"pathlib.Path", "pathlib.PosixPath", "pathlib.WindowsPath", "pathlib.PurePosixPath"})
 
 

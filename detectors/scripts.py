@@ -12,7 +12,7 @@ from typing import NamedTuple
 MAX_TEXT, MAX_CALLS = 65_536, 128
 _TOKEN = re.compile(
     r"//[^\n]*|/\*.*?\*/|(?P<text>`(?:[^`\\]|\\.)*`|\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*')"
-    r"|(?P<call>[A-Za-z_$][\w$]*(?:(?:\?\.|\.|::|->)[A-Za-z_$][\w$]*){0,6})\s*\(",
+    r"|(?P<call>(?<![\w$])[A-Za-z_$][\w$]*+(?:(?:\?\.|\.|::|->)[A-Za-z_$][\w$]*+){0,6}+)\s*+\(",
     re.S,
 )
 _ARGUMENT = re.compile(r"\s*(?:await\s+)?(`(?:[^`\\]|\\.)*`|\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*')")
@@ -24,19 +24,73 @@ _TICKS = re.compile(r"`([^`]{1,2000})`|%x[({\[]([^)}\]]{1,2000})")
 
 # last part of a call → effects, what its first argument is
 _CALLS: dict[str, tuple[str, str]] = {
-    **dict.fromkeys(("exec", "execSync", "spawn", "spawnSync", "execFile", "execFileSync", "fork", "execa", "system", "popen",
-                     "shell_exec", "passthru", "proc_open", "qx", "os.execute"), ("execute", "run")),
-    **dict.fromkeys(("readFile", "readFileSync", "createReadStream", "file_get_contents", "readTextFile", "fopen", "readfile"), ("read", "read")),
-    **dict.fromkeys(("writeFile", "writeFileSync", "appendFile", "appendFileSync", "createWriteStream", "file_put_contents", "writeTextFile", "mkdirSync", "mkdir", "copyFileSync"), ("write", "write")),
-    **dict.fromkeys(("unlink", "unlinkSync", "rm", "rmSync", "rmdir", "rmdirSync", "rm_rf", "rmtree", "remove", "removeSync"), ("delete", "delete")),
+    **dict.fromkeys(
+        (
+            "exec",
+            "execSync",
+            "spawn",
+            "spawnSync",
+            "execFile",
+            "execFileSync",
+            "fork",
+            "execa",
+            "system",
+            "popen",
+            "shell_exec",
+            "passthru",
+            "proc_open",
+            "qx",
+            "os.execute",
+        ),
+        ("execute", "run"),
+    ),
+    **dict.fromkeys(
+        ("readFile", "readFileSync", "createReadStream", "file_get_contents", "readTextFile", "fopen", "readfile"),
+        ("read", "read"),
+    ),
+    **dict.fromkeys(
+        (
+            "writeFile",
+            "writeFileSync",
+            "appendFile",
+            "appendFileSync",
+            "createWriteStream",
+            "file_put_contents",
+            "writeTextFile",
+            "mkdirSync",
+            "mkdir",
+            "copyFileSync",
+        ),
+        ("write", "write"),
+    ),
+    **dict.fromkeys(
+        ("unlink", "unlinkSync", "rm", "rmSync", "rmdir", "rmdirSync", "rm_rf", "rmtree", "remove", "removeSync"),
+        ("delete", "delete"),
+    ),
     **dict.fromkeys(("readdir", "readdirSync", "scandir", "opendir"), ("list", "list")),
     **dict.fromkeys(("chmod", "chmodSync", "chown", "chownSync"), ("grant write", "write")),
-    **dict.fromkeys(("fetch", "axios", "axios.get", "got", "http.get", "https.get", "Net::HTTP.get", "URI.open"), ("fetch connect", "url")),
-    **dict.fromkeys(("axios.post", "axios.put", "got.post", "Net::HTTP.post", "sendBeacon", "curl_init", "http.request", "https.request", "WebSocket"), ("send connect", "url")),
+    **dict.fromkeys(
+        ("fetch", "axios", "axios.get", "got", "http.get", "https.get", "Net::HTTP.get", "URI.open"),
+        ("fetch connect", "url"),
+    ),
+    **dict.fromkeys(
+        (
+            "axios.post",
+            "axios.put",
+            "got.post",
+            "Net::HTTP.post",
+            "sendBeacon",
+            "curl_init",
+            "http.request",
+            "https.request",
+            "WebSocket",
+        ),
+        ("send connect", "url"),
+    ),
     **dict.fromkeys(("eval", "Function", "runInNewContext", "runInThisContext", "instance_eval"), ("execute", "code")),
     **dict.fromkeys(("createServer", "listen"), ("listen", "")),
     **dict.fromkeys(("process.kill",), ("stop", "")),
-}  # fmt: skip
+}
 
 
 class Said(NamedTuple):
@@ -78,7 +132,6 @@ def read(text: str, language: str) -> Read:
             argument = _ARGUMENT.match(text, found.end())
             said.append(Said(name, tuple(known[0].split()), known[1], argument[1][1:-1] if argument else ""))
     if language in ("ruby", "perl", "php"):
-        for ticks in _TICKS.finditer(text):
-            said.append(Said("`", ("execute",), "run", ticks[1] or ticks[2] or ""))
+        said += [Said("`", ("execute",), "run", ticks[1] or ticks[2] or "") for ticks in _TICKS.finditer(text)]
     imports = (next(part for part in found.groups() if part) for found in _IMPORT.finditer(text))
     return Read(tuple(calls), tuple(dict.fromkeys(imports))[:MAX_CALLS], tuple(strings), tuple(said[:MAX_CALLS]))

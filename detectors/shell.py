@@ -93,7 +93,7 @@ def _ansi(found: re.Match[str]) -> str:
 
 
 class _Walk:
-    """One pass over the tree of one text. Variables and the directory are followed as far as their values are literal."""
+    """One pass over the tree of one text. Variables and the directory are followed as far as they are literal."""
 
     def __init__(self, text: str, origin: Origin, cwd: str, variables: dict[str, str]) -> None:
         self._source = text.encode("utf-8", "replace")

@@ -46,27 +46,94 @@ class Statement(NamedTuple):
 
 
 _EFFECTS = {
-    "select": "query read", "with": "query read", "show": "list", "describe": "list", "explain": "list", "values": "query",
-    "insert": "write", "update": "write", "merge": "write", "replace": "write", "upsert": "write", "delete": "delete",
-    "drop": "delete", "truncate": "delete", "alter": "configure write", "create": "write", "rename": "configure",
-    "grant": "grant", "revoke": "grant", "copy": "copy", "load": "write", "unload": "copy", "export": "copy",
-    "call": "execute", "exec": "execute", "execute": "execute", "do": "execute", "set": "configure", "use": "query",
-    "attach": "query", "detach": "query", "kill": "stop", "shutdown": "stop", "vacuum": "configure",
-    "backup": "copy", "restore": "write", "pragma": "configure", "lock": "stop", "comment": "configure", "begin": "query",
-    "commit": "query", "rollback": "query", "flush": "delete", "optimize": "configure", "undrop": "write", "system": "configure",
-}  # fmt: skip
+    "select": "query read",
+    "with": "query read",
+    "show": "list",
+    "describe": "list",
+    "explain": "list",
+    "values": "query",
+    "insert": "write",
+    "update": "write",
+    "merge": "write",
+    "replace": "write",
+    "upsert": "write",
+    "delete": "delete",
+    "drop": "delete",
+    "truncate": "delete",
+    "alter": "configure write",
+    "create": "write",
+    "rename": "configure",
+    "grant": "grant",
+    "revoke": "grant",
+    "copy": "copy",
+    "load": "write",
+    "unload": "copy",
+    "export": "copy",
+    "call": "execute",
+    "exec": "execute",
+    "execute": "execute",
+    "do": "execute",
+    "set": "configure",
+    "use": "query",
+    "attach": "query",
+    "detach": "query",
+    "kill": "stop",
+    "shutdown": "stop",
+    "vacuum": "configure",
+    "backup": "copy",
+    "restore": "write",
+    "pragma": "configure",
+    "lock": "stop",
+    "comment": "configure",
+    "begin": "query",
+    "commit": "query",
+    "rollback": "query",
+    "flush": "delete",
+    "optimize": "configure",
+    "undrop": "write",
+    "system": "configure",
+}
 _EXECUTES = frozenset(
     {"xp_cmdshell", "sys_exec", "sys_eval", "lo_export", "dbms_scheduler", "pg_execute_server_program"}
 )
 _DIALECTS = {
-    "psql": "postgres", "postgresql": "postgres", "postgres": "postgres", "pgcli": "postgres", "cockroach": "postgres",
-    "redshift": "redshift", "mysql": "mysql", "mariadb": "mysql", "mycli": "mysql", "sqlite3": "sqlite", "sqlite": "sqlite",
-    "litecli": "sqlite", "duckdb": "duckdb", "bq": "bigquery", "bigquery": "bigquery", "gcp.bigquery": "bigquery",
-    "snowsql": "snowflake", "snowflake": "snowflake", "sqlcmd": "tsql", "tsql": "tsql", "isql": "tsql", "mssql": "tsql",
-    "microsoft.sql_server": "tsql", "sqlplus": "oracle", "oracle": "oracle", "oracle.db": "oracle", "clickhouse": "clickhouse",
-    "clickhouse-client": "clickhouse", "trino": "trino", "presto": "presto", "presto-cli": "presto", "beeline": "hive",
-    "hive": "hive", "spark": "spark", "databricks": "databricks", "aws.redshift": "redshift",
-}  # fmt: skip
+    "psql": "postgres",
+    "postgresql": "postgres",
+    "postgres": "postgres",
+    "pgcli": "postgres",
+    "cockroach": "postgres",
+    "redshift": "redshift",
+    "mysql": "mysql",
+    "mariadb": "mysql",
+    "mycli": "mysql",
+    "sqlite3": "sqlite",
+    "sqlite": "sqlite",
+    "litecli": "sqlite",
+    "duckdb": "duckdb",
+    "bq": "bigquery",
+    "bigquery": "bigquery",
+    "gcp.bigquery": "bigquery",
+    "snowsql": "snowflake",
+    "snowflake": "snowflake",
+    "sqlcmd": "tsql",
+    "tsql": "tsql",
+    "isql": "tsql",
+    "mssql": "tsql",
+    "microsoft.sql_server": "tsql",
+    "sqlplus": "oracle",
+    "oracle": "oracle",
+    "oracle.db": "oracle",
+    "clickhouse": "clickhouse",
+    "clickhouse-client": "clickhouse",
+    "trino": "trino",
+    "presto": "presto",
+    "presto-cli": "presto",
+    "beeline": "hive",
+    "hive": "hive",
+    "spark": "spark",
+    "databricks": "databricks",
+    "aws.redshift": "redshift",
+}
 
 
 @lru_cache(maxsize=512)
@@ -85,13 +152,40 @@ def statements(text: str, system: str = "") -> tuple[Statement, ...]:
 
 
 _KINDS: dict[str, str] = {
-    "Select": "select", "Union": "select", "Except": "select", "Intersect": "select", "Subquery": "select", "Insert": "insert",
-    "Update": "update", "Delete": "delete", "Drop": "drop", "TruncateTable": "truncate", "Alter": "alter", "Create": "create",
-    "Grant": "grant", "Revoke": "revoke", "Copy": "copy", "LoadData": "load", "Merge": "merge", "Set": "set", "Use": "use",
-    "Describe": "describe", "Show": "show", "Pragma": "pragma", "Kill": "kill", "Transaction": "begin", "Commit": "commit",
-    "Rollback": "rollback", "Attach": "attach", "Detach": "detach", "Comment": "comment", "Values": "values", "Table": "select",
-    "AlterTable": "alter", "Execute": "execute",
-}  # fmt: skip
+    "Select": "select",
+    "Union": "select",
+    "Except": "select",
+    "Intersect": "select",
+    "Subquery": "select",
+    "Insert": "insert",
+    "Update": "update",
+    "Delete": "delete",
+    "Drop": "drop",
+    "TruncateTable": "truncate",
+    "Alter": "alter",
+    "Create": "create",
+    "Grant": "grant",
+    "Revoke": "revoke",
+    "Copy": "copy",
+    "LoadData": "load",
+    "Merge": "merge",
+    "Set": "set",
+    "Use": "use",
+    "Describe": "describe",
+    "Show": "show",
+    "Pragma": "pragma",
+    "Kill": "kill",
+    "Transaction": "begin",
+    "Commit": "commit",
+    "Rollback": "rollback",
+    "Attach": "attach",
+    "Detach": "detach",
+    "Comment": "comment",
+    "Values": "values",
+    "Table": "select",
+    "AlterTable": "alter",
+    "Execute": "execute",
+}
 _CHANGES = (exp.Insert, exp.Update, exp.Delete, exp.Merge)
 
 
@@ -101,10 +195,8 @@ def _read(tree: exp.Expr, source: str) -> list[Statement]:
         said = tree.sql() if isinstance(tree, exp.Command) else source
         return list(_raw(said))
     found = [_statement(tree, kind)]
-    for inner in tree.find_all(*_CHANGES):  # a change inside WITH
-        if inner is not tree:
-            found.append(_statement(inner, _KINDS[type(inner).__name__]))
-    return found
+    within = (inner for inner in tree.find_all(*_CHANGES) if inner is not tree)  # a change inside WITH
+    return found + [_statement(inner, _KINDS[type(inner).__name__]) for inner in within]
 
 
 def _statement(tree: exp.Expr, kind: str) -> Statement:
@@ -124,7 +216,7 @@ def _statement(tree: exp.Expr, kind: str) -> Statement:
         action = "read" if tree.args.get("kind") else "write"
         files += [(one.name, action) for one in tree.args.get("files") or () if one.name]
     if isinstance(tree, exp.LoadData):
-        files.append((str(tree.args.get("inpath") and tree.args["inpath"].name or ""), "read"))
+        files.append((inpath.name if (inpath := tree.args.get("inpath")) is not None else "", "read"))
     into = tree.args.get("into")
     if into is not None and "OUTFILE" in into.sql().upper():
         files.append((into.name, "write"))

@@ -46,9 +46,8 @@ def touched(command: Command) -> list[Touched]:
         found.append(Touched(program, "execute"))
     found += [Touched(one, "read") for one in simple.reads] + [Touched(one, "write") for one in simple.writes]
     base = simple.cwd
-    return list(dict.fromkeys(one._replace(base=base) for one in found[: 2 * MAX_FILES] if _is_file(one.path)))[
-        :MAX_FILES
-    ]
+    kept = (one._replace(base=base) for one in found[: 2 * MAX_FILES] if _is_file(one.path))
+    return list(dict.fromkeys(kept))[:MAX_FILES]
 
 
 def _is_file(path: str) -> bool:
@@ -195,16 +194,31 @@ def _database(command: Command, plain: Sequence[str]) -> list[Touched]:
     return [Touched(one, "read") for one in plain[:1] if "." in one or "/" in one]
 
 
-def _none(command: Command, plain: Sequence[str]) -> list[Touched]:
-    return []
-
-
 _OWN: dict[str, Callable[[Command, Sequence[str]], list[Touched]]] = {
-    "find": _find, "dd": _dd, "tar": _tar, "bsdtar": _tar, "gtar": _tar, "zip": _archive, "7z": _archive, "7za": _archive,
-    "rar": _archive, "curl": _curl, "wget": _wget, "git": _git, "aws": _cloud, "gsutil": _cloud, "gcloud": _cloud,
-    "az": _cloud, "s3cmd": _cloud, "kubectl": _cloud, "docker": _cloud, "podman": _cloud, "rclone": _cloud,
-    "sqlite3": _database, "duckdb": _database,
-}  # fmt: skip
+    "find": _find,
+    "dd": _dd,
+    "tar": _tar,
+    "bsdtar": _tar,
+    "gtar": _tar,
+    "zip": _archive,
+    "7z": _archive,
+    "7za": _archive,
+    "rar": _archive,
+    "curl": _curl,
+    "wget": _wget,
+    "git": _git,
+    "aws": _cloud,
+    "gsutil": _cloud,
+    "gcloud": _cloud,
+    "az": _cloud,
+    "s3cmd": _cloud,
+    "kubectl": _cloud,
+    "docker": _cloud,
+    "podman": _cloud,
+    "rclone": _cloud,
+    "sqlite3": _database,
+    "duckdb": _database,
+}
 
 
 def _by_flags(command: Command) -> list[Touched]:

@@ -106,7 +106,7 @@ _PRIVATE_NAMES = (".internal", ".local", ".lan", ".localdomain", ".home.arpa", "
 
 
 def private(host: str) -> bool:
-    """Whether a host can only be of a network of one's own: a private address, a bare name, a name of no public domain."""
+    """Whether a host can only be in a network of one's own: a private address, a bare name, an inner domain."""
     number = address(host)
     if number is not None:
         return any(number in network for network in _PRIVATE if network.version == number.version)

@@ -15,13 +15,37 @@ _POWERSHELL = re.compile(
 )
 _CMD = re.compile(r"\"([^\"]*)\"|(\0)|(&&|\|\||[&|()\n])|((?:[^\s&|()\"^]|\^.)+)|\s+|.", re.S)
 _ALIASES = {
-    "iex": "invoke-expression", "iwr": "invoke-webrequest", "irm": "invoke-restmethod", "curl": "invoke-webrequest",
-    "wget": "invoke-webrequest", "gc": "get-content", "type": "get-content", "cat": "get-content", "gci": "get-childitem",
-    "ri": "remove-item", "rm": "remove-item", "del": "remove-item", "erase": "remove-item", "rd": "remove-item",
-    "rmdir": "remove-item", "cp": "copy-item", "copy": "copy-item", "cpi": "copy-item", "mv": "move-item", "move": "move-item",
-    "mi": "move-item", "sc": "set-content", "ac": "add-content", "ni": "new-item", "saps": "start-process",
-    "spps": "stop-process", "kill": "stop-process", "gps": "get-process", "sal": "set-alias", "icm": "invoke-command",
-}  # fmt: skip
+    "iex": "invoke-expression",
+    "iwr": "invoke-webrequest",
+    "irm": "invoke-restmethod",
+    "curl": "invoke-webrequest",
+    "wget": "invoke-webrequest",
+    "gc": "get-content",
+    "type": "get-content",
+    "cat": "get-content",
+    "gci": "get-childitem",
+    "ri": "remove-item",
+    "rm": "remove-item",
+    "del": "remove-item",
+    "erase": "remove-item",
+    "rd": "remove-item",
+    "rmdir": "remove-item",
+    "cp": "copy-item",
+    "copy": "copy-item",
+    "cpi": "copy-item",
+    "mv": "move-item",
+    "move": "move-item",
+    "mi": "move-item",
+    "sc": "set-content",
+    "ac": "add-content",
+    "ni": "new-item",
+    "saps": "start-process",
+    "spps": "stop-process",
+    "kill": "stop-process",
+    "gps": "get-process",
+    "sal": "set-alias",
+    "icm": "invoke-command",
+}
 
 
 def commands(text: str, language: str, origin: Origin, cwd: str = "") -> list[Simple]:
