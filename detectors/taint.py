@@ -38,8 +38,8 @@ class Taint(Detector[Span, Origins]):
     values and words that stand in it and that neither the user nor the operator said.
     Blind spots: instructions in other languages than English; a hijack that changes only what the agent says; values
     the attacker has the agent put together; what the user asked for in the very words of the attacker; per session
-    64 sentences and the latest 32 calls are remembered, the oldest forgotten first; of a
-    text 32 KB are read; a result is joined to a call up to five minutes of event time before it.
+    64 sentences and the latest 16 calls are remembered, the oldest forgotten first; of a text 32 KB are read; a result
+    that arrives late is joined to calls up to five minutes of event time after it.
     """
 
     id = "taint.session"
@@ -158,8 +158,9 @@ class Taint(Detector[Span, Origins]):
             score=round(sure, 3),
             subject=call.subject,
             evidence={
-                "what": f"{call.tool or event.kind}: {call.said}"[:MAX_WHAT],
-                "value": ", ".join(value for _, value in held)[:200] or "none",
+                "what": f"{call.tool or event.kind}: {call.what}",
+                "tool": call.tool or event.kind,
+                "value": ", ".join(dict.fromkeys(value for _, value in held))[:200] or "none",
                 "instruction": one.asking.text,
                 "form": one.asking.form,
                 "source": f"{one.span_id} {one.tool}".strip(),
@@ -201,7 +202,7 @@ class Taint(Detector[Span, Origins]):
             or (one.letter and not addressed and not one.agent)
         ):
             return
-        if heard.local and state.shell and not (one.agent and addressed):
+        if heard.local and state.shell and not one.agent:
             return
         if state.tainted is None:
             state.tainted = Step(heard.time_ns, heard.span_id, heard.trace_id, f"{heard.tool} {one.text}"[:160])
@@ -254,7 +255,7 @@ class Taint(Detector[Span, Origins]):
             rule_id=CHAIN,
             severity=self._severities.get(CHAIN, Severity.HIGH),
             evidence={
-                "what": f"{call.tool or event.kind}: {call.said}"[:MAX_WHAT],
+                "what": f"{call.tool or event.kind}: {call.what}",
                 "host": outside,
                 "step_1": f"{tainted.span_id} {tainted.what}",
                 "step_2": f"{private.span_id} {private.what}",

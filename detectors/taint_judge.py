@@ -13,7 +13,8 @@ from detectors.taint_text import STRONG, Asking, values, words
 from detectors.taint_words import FAMILY, OTHER, READ, families, parts, stem
 
 MAX_ARGUMENTS = 4096  # characters of a call's arguments
-MAX_TRUSTED = 4096  # words and values the user and the operator said
+MAX_WHAT = 300  # characters of it shown to a reader
+MAX_TRUSTED = 2048  # words and values the user and the operator said
 SHORT = frozenset(("number", "quoted", "money"))  # these may be two characters long
 _BARE = re.compile(r"(?:https?|ftp|wss?)://(?:www\.)?|(?<![\w.])www\.")  # as `plain` drops it from a value
 FILLERS = frozenset(("the", "tool", "mcp", "api", "to", "of", "by", "through", "for", "a", "an"))
@@ -33,6 +34,7 @@ class Call(msgspec.Struct, frozen=True, array_like=True):
     subject: str
     tool: str
     local: bool  # it works on files, a shell or a database
+    what: str  # as it was written, cut short, for a reader
     said: str  # values of its arguments, lower case
     name: tuple[str, ...]  # stemmed words of the tool's name
     families: tuple[str, ...]
@@ -96,6 +98,7 @@ def call_of(span: Span) -> Call:
         span.call_id or span.id,
         tool[:100],
         span.kind in LOCAL or ("path" in span.fields and "url" not in span.fields),
+        text[:MAX_WHAT],
         said,
         parts(tool),
         families(tool),

@@ -13,7 +13,8 @@ from detectors.taint_text import STRONG, Asking, asking, clip, near_addresses, v
 from detectors.taint_words import OTHER
 
 MAX_HEARD = 64  # sentences that asked for something; unknown verbs are forgotten first, then the oldest
-MAX_CALLS = 32  # latest calls, kept for results that come late
+MAX_CALLS = 16  # latest calls, kept for results that come late
+MAX_KEPT = 1024  # characters of the arguments of each
 MAX_TOLD = 256  # findings told
 MAX_TEXTS = 64  # texts already read, by hash
 MAX_LATE_NS = 300_000_000_000  # a result may arrive this much later, in event time, than the call that used it
@@ -99,7 +100,7 @@ class Origins(msgspec.Struct, array_like=True):
 
     def remember(self, call: Call) -> None:
         """Keep the call for results that arrive after it."""
-        self.calls.append(call)
+        self.calls.append(msgspec.structs.replace(call, said=call.said[:MAX_KEPT]))
         del self.calls[:-MAX_CALLS]
 
     def tell(self, mark: str) -> bool:

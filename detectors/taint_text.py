@@ -75,6 +75,8 @@ _NOUNISH = re.compile(
     re.IGNORECASE,
 )
 
+_OF = re.compile(r"\s+(?:of|for)\b", re.IGNORECASE)  # the order of a customer, access for a colleague
+FOR = frozenset(("pay", "apply", "search", "look", "ask", "wait", "check", "register", "subscribe", "sign"))
 LIGHT = frozenset(("make", "do", "perform", "place", "take", "create", "issue", "get"))
 _THING = re.compile(
     r"\b(?:make|do|perform|place|take|create|issue|get)\s+(?:an?|the|this|my|another|one|\w+)\s+(?:\w+\s+)?"
@@ -108,7 +110,7 @@ _VALUES = re.compile(
     r"|(?P<id>(?<![\w-])(?=[\w-]{3,80}(?![\w-]))(?=[\w-]*\d)(?=[\w-]*[A-Za-z])(?!\d+(?:st|nd|rd|th|am|pm|x|h|min|s|k|mb|gb|kb)\b)[\w-]+)"
     r"|(?P<number>(?<![\w.$-])\d[\d ()+-]{1,18}\d(?![\w.])|(?<![\w.$-])\d{2,}(?:\.\d+)?(?![\w%]))"
 )
-_ADDRESS = re.compile(r"https?://|www\.\w|\w@[\w-]+\.[a-z]")
+_ADDRESS = re.compile(r"https?://|www\.\w|\w@[\w-]+\.[a-z]|\b(?:AI|LLM|[Aa]gents?|[Aa]ssistants?)\b")
 _NAME = re.compile(r"(?<=\w[ ,]) ?\b[A-Z][\w'-]+(?: (?:[A-Z][\w'-]+|of|the|and|&)(?= [A-Z])| [A-Z][\w'-]+){0,4}")
 STRONG = frozenset(("mask", "phone", "address", "email", "url", "path", "handle", "quoted", "id"))
 _SALUTE = re.compile(
@@ -119,9 +121,15 @@ _CLOSE = re.compile(
     r"[\w-]+:\s*\S*$)",
     re.IGNORECASE,
 )
+_ROBOT = r"(?:ais?|llms?|agents?|assistants?|chatbots?|bots?|models?|copilot|claude|codex|gemini|cursor)"
+# The sentence speaks to a machine, or says what one has to do.
 _AGENT = re.compile(
-    r"\b(?:ai|a\.i\.|llms?|(?:the|an?|this|your|dear|any|all|coding|language)\s+(?:\w+\s+)?(?:agents?|assistants?|models?|"
-    r"chatbots?|bots?)|copilot|claude|gpt|gemini|codex|cursor)\b",
+    rf"\b(?:ai|llm|coding|autonomous)[ -](?:\w+ )?(?:agents?|assistants?|models?|bots?)\b"
+    r"|\blanguage models?\b"
+    rf"|\b(?:dear|attention|note to|notice to|instructions? (?:to|for)|message (?:to|for)|hey|hello) "
+    rf"(?:\w+ )?{_ROBOT}\b"
+    rf"|\bif you are (?:an? )?(?:\w+ )?{_ROBOT}\b"
+    r"|\b(?:the|any|all|every) (?:agent|assistant|ai)s? (?:must|should|shall|has to|have to|needs? to|is to|are to)\b",
     re.IGNORECASE,
 )
 _MASK = re.compile(r"MASKED~\S*?~\S*?~\S*?~", re.IGNORECASE)
@@ -159,7 +167,7 @@ def clip(text: str) -> str:
 
 
 def near_addresses(text: str) -> str:
-    """The neighbourhoods of the links and mail addresses in a text; empty where there are none."""
+    """The neighbourhoods of links, mail addresses and words for agents in a text; empty where there are none."""
     text = clip(text)
     pieces: list[str] = []
     last = 0
@@ -290,7 +298,8 @@ def _form(body: str) -> tuple[Form, list[str]] | None:
         verb = stem(word)
         rest = body[first.end() :]
         known = verb in FAMILY or verb in SOFT or verb in READ
-        if known and word.lower() == verb and _NEXT.match(rest) and not (_NOUNISH.match(rest) or _STATED.match(rest)):
+        named = _NOUNISH.match(rest) or _STATED.match(rest) or (_OF.match(rest) and verb not in FOR)
+        if known and word.lower() == verb and _NEXT.match(rest) and not named:
             return "imperative", [_effect(verb, rest), *_more(rest)]
         strange = not known and verb not in STOP and verb not in STATIVE and _UNKNOWN.match(body)
         if strange and _OBJECT.match(rest) and _CERTAIN.search(body):  # no noun has an article after it
@@ -333,7 +342,6 @@ def _asked(form: Form, verbs: list[str], body: str, piece: str, before: str, let
         kinds = (OTHER,)
     inside = tuple(words(text))[:40]
     told = " ".join(text.split())[:240]
-    agent = bool(_AGENT.search(text))
     return Asking(
         form=form,
         families=kinds,
@@ -344,5 +352,5 @@ def _asked(form: Form, verbs: list[str], body: str, piece: str, before: str, let
         aimed=bool(_OBJECT.search(body)),
         text=told,
         letter=letter,
-        agent=agent,
+        agent=bool(_AGENT.search(piece)),
     )
