@@ -153,6 +153,7 @@ def load(rules: RuleSet) -> list[Detector[Any, Any]]:
         NewRight(),
         CredentialPatterns(),
         SessionFlows(rules.destinations),
+        MaskingFailed(rules.inventory.masking),
     ]
     for detector in every:
         changed = {name: change for name in detector.rules if (change := rules.overrides.get(name))}

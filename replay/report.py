@@ -7,7 +7,7 @@ A part is a function from the past to tables, in a module of its own, and stands
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import datetime
 from importlib import import_module
 from typing import Any, NamedTuple, TypeAlias
@@ -128,9 +128,8 @@ PARTS: dict[str, tuple[str, str]] = {  # word → where its part is, and what it
     "infrastructure": ("replay.report_identity:infrastructure", "unapproved changes of infrastructure per month"),
     "permissions": ("replay.report_agents:permissions", "what was granted and never used, per agent and quarter"),
     "agents": ("replay.report_agents:agents", "what each agent could do if it ignored every instruction"),
-    "credentials": ("replay.report_agents:credentials", "which credentials each agent acted as"),
+    "subjects": ("replay.report_agents:subjects", "which credential subjects each agent acted as"),
     "mcp": ("replay.report_agents:mcp", "MCP servers configured, and when each was last called"),
-    "approvals": ("replay.report_agents:approvals", "who authorised each call"),
     "risk": ("replay.report_changes:risk", "the risk of the sessions behind each commit and request"),
     "calls": ("replay.report_agents:calls", "every call, in order: of a session, an agent or a user"),
 }
@@ -145,13 +144,21 @@ def part(what: str) -> Part:
     return found
 
 
-def run(settings: Settings, what: str, question: Question) -> list[Table]:
-    """The tables of one report over the deployment's own store."""
-    answer, rules = part(what), build.rules(settings)
+@contextmanager
+def opened(settings: Settings, question: Question) -> Iterator[Past]:
+    """The past of the deployment's own store, while the store is open."""
+    rules = build.rules(settings)
     with closing(Clients(settings.clickhouse, settings.data_dir)) as clients:
         client = clients.mine()
         migrate(client, settings.clickhouse)
-        return list(answer(Past(client, settings.clickhouse.database, rules, question)))
+        yield Past(client, settings.clickhouse.database, rules, question)
+
+
+def run(settings: Settings, what: str, question: Question) -> list[Table]:
+    """The tables of one report over the deployment's own store."""
+    answer = part(what)
+    with opened(settings, question) as past:
+        return list(answer(past))
 
 
 def as_json(tables: Iterable[Table]) -> Iterator[bytes]:
