@@ -129,7 +129,7 @@ def load(rules: RuleSet) -> list[Detector[Any, Any]]:
         NewAi(rules.destinations, rules.inventory, severities=severities),
         FirstShell(rules.inventory),
         DataLeaving(rules.policies),
-        MaskingFailed(),
+        MaskingFailed(rules.inventory.masking),
         Leavers(),
         Leases(rules.inventory),
         Reach(rules.inventory),
@@ -153,7 +153,6 @@ def load(rules: RuleSet) -> list[Detector[Any, Any]]:
         NewRight(),
         CredentialPatterns(),
         SessionFlows(rules.destinations),
-        MaskingFailed(rules.inventory.masking),
     ]
     for detector in every:
         changed = {name: change for name in detector.rules if (change := rules.overrides.get(name))}
