@@ -53,6 +53,7 @@ class Activity(msgspec.Struct, array_like=True):
     decided: dict[str, str] = {}  # call → who allowed or denied it
     agent: str = ""  # the agent last sighted in it
     risk: dict[str, int] = {}  # rule → worst severity of what was found in it
+    mode: str = ""  # how much is asked: ask, edits, auto, bypass, ...
     later: list[Sighting] = []  # told when the minute they lie in has closed
 
     def hear(self, span: Span) -> None:
@@ -62,6 +63,7 @@ class Activity(msgspec.Struct, array_like=True):
             self.tree = str(tree)[:MAX_TEXT]
         if (asked := fields.get("task") or fields.get("prompt")) and (said := " ".join(str(asked)[:1000].split())):
             self.task = said[:MAX_TASK]
+        self.mode = str(fields.get("permission.mode", self.mode))[:MAX_TEXT]
         if span.call_id and "approval.decision" in fields:
             self.decided.pop(span.call_id, None)
             self.decided[span.call_id] = _approver(span)[:MAX_TEXT]
@@ -81,10 +83,15 @@ class Activity(msgspec.Struct, array_like=True):
         return ", ".join(f"{Severity(level).label} {name}" for name, level in worst[:MAX_RISKS_TOLD])
 
     def approver(self, span: Span) -> str:
-        """Who allowed the span's call, as far as the session told; the literal "none" where nobody did."""
+        """Who allowed the span's call, as far as the session told; the literal "none" where nobody did.
+
+        What a session lets through that asks nobody was allowed by no rule.
+        """
         if "approval.decision" in span.fields:
-            return _approver(span)
-        return self.decided.get(span.call_id, "none") if span.call_id else "none"
+            said = _approver(span)
+        else:
+            said = self.decided.get(span.call_id, "none") if span.call_id else "none"
+        return "none (bypass mode)" if self.mode == "bypass" and said in ("none", "policy", "unknown") else said
 
     def add(self, span: Span) -> bool:
         """Count the span once; True when a window has become due to close."""

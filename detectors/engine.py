@@ -26,7 +26,7 @@ FORMAT = 2
 QUIET_NS = WINDOW_NS + LATENESS_NS  # a session this long without a new arrival has its windows closed
 TAG_BYTES = 32
 PLACED = frozenset({"path", "command.line", "code"})  # fields that are read against the session's working tree
-TELLING = frozenset({"workdir", "cwd", "task", "prompt", "approval.decision"})
+TELLING = frozenset({"workdir", "cwd", "task", "prompt", "approval.decision", "permission.mode"})
 MAX_RECENT = 16_384  # windows and sightings remembered by id: more than lie between two checkpoints
 
 

@@ -80,6 +80,7 @@ _STOP = frozenset(  # words that name nothing
         "directly yourself please under circumstances",
     )
 )
+_NOUN_NEXT = frozenset(("the", "a", "an", "this", "that", "last", "your", "my", "any", "to"))
 _PLURAL = re.compile(r"(?<=[a-z]{2})(?:ies|s)$")
 
 
@@ -187,7 +188,7 @@ def bans(text: str) -> tuple[Ban, ...]:
     found: list[Ban] = []
     for sentence in _SENTENCE.split(text.replace(_CURLY, "'")):
         match = _FORBIDS.search(sentence) if sentence else None
-        if match is None:
+        if match is None or sentence.rstrip().endswith("?"):
             continue
         what = _ASKING.split(match["what"])[0]
         if _UNLESS.search(what):
@@ -201,10 +202,10 @@ def _read(sentence: str, what: str) -> Iterator[Ban]:
     verbs: list[str] = []
     for word in words[:6]:
         verb = SAME.get(word, word)
+        if word in _NOUN_NEXT or (verbs and verb not in VERBS and word not in ("or", "and")):
+            break
         if verb in VERBS:
             verbs.append(verb)
-        elif verbs and word not in ("or", "and"):
-            break
     if not verbs:
         return
     objects = [word for word in words if SAME.get(word, word) not in VERBS and word not in _STOP][:8]
