@@ -53,7 +53,7 @@ class Place(NamedTuple):
 @lru_cache(maxsize=8_192)
 def place(path: str, cwd: str = "", tree: str = "") -> Place:
     """Where the file is. `cwd` is the directory the path is seen from, `tree` the session's working tree."""
-    full = resolve(path, cwd or tree, tree)
+    full = resolve(path, cwd or tree, tree) if path.strip() else ""
     return Place(full, scope(full, resolve(tree, "", "") if tree else ""), classes(full))
 
 
@@ -65,17 +65,17 @@ def resolve(path: str, cwd: str, tree: str) -> str:
     path = path[:MAX_PATH].strip().strip("\"'`").replace("\x00", "")
     if path[:5].lower() == "file:":
         path = _from_uri(path)
+    if "\\" in path and ("/" not in path or _DRIVE.match(path) or path.startswith(("\\\\", "~", ".", "%", "$env:"))):
+        path = path.replace("\\", "/")
     path = _HOMES.sub("~", path)
     path = _APPDATA.sub(lambda found: "~/AppData/Local" if found[1] or found[2] else "~/AppData/Roaming", path)
     path = _SYSTEMS.sub("C:/Windows", _TEMPS.sub("/tmp", path))
     path = _OWN_TREE.sub(tree.replace("\\", "/") or ".", path)
-    if "\\" in path and (_DRIVE.match(path) or path.startswith(("\\\\", "~\\", ".\\", "..\\")) or "/" not in path):
-        path = path.replace("\\", "/")
     if path[:4] in ("//?/", "//./"):
         path = path[4:]
     if _DRIVE.match(path):
         path = path[0].upper() + path[1:]
-        path = re.sub(r"[. ]+(?=/|$)", lambda dots: dots[0] if set(dots[0]) == {"."} else "", path)
+        path = re.sub(r"(?<=[^./ ])[. ]+(?=/|$)", "", path)  # Windows drops them
         return _normal(path)
     if path.startswith(("/", "~")):
         return _normal(path)

@@ -41,6 +41,8 @@ def destination(text: str, scheme: str = "") -> Destination | None:
 
     This very machine has no registered domain: nothing leaves by talking to it.
     """
+    if text.startswith(("data:", "javascript:", "mailto:", "about:", "blob:")):
+        return None
     said, found, rest = text[:MAX_URL].strip().strip("\"'").partition("://")
     if found:
         scheme = said.lower()
