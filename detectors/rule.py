@@ -16,7 +16,7 @@ from typing import Any, Literal
 import hyperscan
 import msgspec
 
-from detectors import IDS, load
+from detectors import IDS, load, package_lists
 from detectors.behaviour import Matcher, SpanRule
 from detectors.correlation import CorrelationRule
 from detectors.egress import RANK, Destinations, EgressFile
@@ -84,6 +84,11 @@ def read_policies(files: Sequence[Path], errors: list[RuleError]) -> dict[str, P
     return found
 
 
+def is_rule_file(file: Path) -> bool:
+    """Whether a file of a rules folder is read: YAML, and lists of packages in the folder `inventory`."""
+    return file.suffix in (".yml", ".yaml") or package_lists.is_list(file)
+
+
 class _Reading:
     """One pass over all files; collects errors on the way."""
 
@@ -114,6 +119,8 @@ class _Reading:
                 lists += self._decoded(file, EgressFile)
             elif room == "policies":
                 self.policies(file, policies)
+            elif package_lists.is_list(file):
+                inventories += self._packages(file)
             elif room == "inventory":
                 inventories += self._decoded(file, Inventory)
             else:
@@ -174,6 +181,13 @@ class _Reading:
         unknown = set() if self.only_secrets else set(changes) - {*places, *IDS, *reaches}  # secrets alone were read
         self._unknown = {name: overrides or Path("overrides") for name in sorted(unknown)}
 
+    def _packages(self, file: Path) -> list[Inventory]:
+        try:
+            return [package_lists.read(file)]
+        except RuleError as error:
+            self.errors.append(error)
+            return []
+
     def policies(self, file: Path, policies: dict[str, Policy]) -> None:
         """One policy a document; an agent type has one."""
         for name, path, raw in self._load(file):
@@ -191,7 +205,7 @@ class _Reading:
         if not folder.is_dir():
             self._wrong(folder, "$", "no such folder")
             return []
-        found = sorted(file for file in folder.rglob("*") if file.suffix in (".yml", ".yaml"))
+        found = sorted(file for file in folder.rglob("*") if is_rule_file(file))
         if not found:
             self._wrong(folder, "$", "no rule file (*.yml, *.yaml) in it")
         return found

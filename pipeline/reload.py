@@ -21,7 +21,7 @@ import structlog
 import detectors
 from detectors.engine import AnyDetector
 from detectors.model import Span
-from detectors.rule import RuleSet
+from detectors.rule import RuleSet, is_rule_file
 from detectors.secrets import Scanner
 from pipeline import build, health
 from pipeline.errors import RuleError
@@ -111,7 +111,7 @@ class Reload:
 
 def stamps(rules: Rules) -> tuple[tuple[str, int, int], ...]:
     """Path, time and size of every file the rules are read from; a file that is gone is missing here."""
-    files = [file for folder in rules.folders for file in folder.rglob("*") if file.suffix in (".yml", ".yaml")]
+    files = [file for folder in rules.folders for file in folder.rglob("*") if is_rule_file(file)]
     if rules.overrides is not None:
         files.append(rules.overrides)
     return tuple(sorted(_stamp(file) for file in files))
