@@ -21,10 +21,12 @@ NEIGHBOURHOOD = 300  # characters to either side of an address
 MAX_PIECES = 16
 MAX_FOLLOWING = 2  # sentences that tell more of a request
 
-_ESCAPED = re.compile(r"\\+[\"']|\\+(?:\r?\n\s*\\?|[nrt](?![a-z]{2}))|\\u[0-9a-fA-F]{4}")
+_ESCAPED = re.compile(
+    r"(?<!\\)\\{1,8}[\"']|(?<!\\)\\{1,8}(?:\r?\n\s*\\?|[nrt](?![a-z]{2}))|(?<!\\)\\{1,8}u[0-9a-fA-F]{4}"
+)
 _FOLDED = re.compile(r"(?<=[\w,;'\u2019)])[ \t]*\n[ \t]*(?=[a-z(][^:\n]{0,80}(?:\s|$))(?![\w.-]+:)")
 _CUT = re.compile(
-    r"\s*\n+\s*|</?[a-zA-Z][^<>]{0,2000}>|<!--|-->|<<+|>>+|(?<=[.!?])[\"')\]]*\s+(?=[^a-z])|;\s+|['\"]\s*[,:}\]]+\s*['\"{\[]*|[{}\[\]]+|\s[|#]\s"
+    r"\n\s*|</?[a-zA-Z][^<>]{0,2000}>|<!--|-->|<<+|>>+|(?<=[.!?])[\"')\]]*\s+(?=[^a-z])|;\s+|['\"]\s*[,:}\]]+\s*['\"{\[]*|[{}\[\]]+|\s[|#]\s"
     r"|\s/?[*#]+/?\s|(?:^|\s)//+\s|\s--+>?\s"
 )
 _LEAD = re.compile(
@@ -98,7 +100,7 @@ _VALUES = re.compile(
     r"(?P<mask>MASKED~[\w.-]+~\d+~\w+~)"
     r"|(?P<phone>\+\d[\d ()-]{6,18}\d)"
     r"|(?P<address>(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w.]*\d))"
-    r"|(?P<email>[\w.+-]+@[\w-]+(?:\.[\w-]+)+)"
+    r"|(?P<email>(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+)"
     r"|(?P<url>(?:https?|ftp|wss?)://[^\s\"'<>)\]}]+|(?:www\.)[\w.-]+\.\w{2,}[^\s\"'<>)\]},]*|"
     r"(?<![\w@./-])[\w-]+(?:\.[\w-]+)*\.(?:com|org|net|io|info|biz|dev|app|ai|co|edu|gov|de|ru|cn|uk|xyz|site|online|shop|me)"
     r"(?:/[^\s\"'<>)\]},]*)?(?![\w.]*[(\w]))"
@@ -132,7 +134,7 @@ _AGENT = re.compile(
     r"|\b(?:the|any|all|every) (?:agent|assistant|ai)s? (?:must|should|shall|has to|have to|needs? to|is to|are to)\b",
     re.IGNORECASE,
 )
-_MASK = re.compile(r"MASKED~\S*?~\S*?~\S*?~", re.IGNORECASE)
+_MASK = re.compile(r"MASKED~[^~\s]*~[^~\s]*~[^~\s]*~", re.IGNORECASE)
 _BARE = re.compile(r"^(?:https?|ftp|wss?)://(?:www\.)?|^www\.")
 
 
@@ -185,8 +187,8 @@ def _unescape(found: re.Match[str]) -> str:
     whole = found.group()
     if whole[-1] in "\"'":
         return whole[-1]
-    if whole[1:2] == "u":
-        return "'" if whole.lower() == "\\u2019" else " "
+    if whole[-5:-4] == "u":
+        return "'" if whole[-4:] == "2019" else " "
     return " " if "\n" in whole else "\n"
 
 
