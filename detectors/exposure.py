@@ -12,7 +12,7 @@ from detectors.behaviour import describe
 from detectors.detector import Detector, finding
 from detectors.exposures import ACTING
 from detectors.model import Category, Finding, Severity, Sighting, Span
-from detectors.secret_prints import shown
+from detectors.secret_prints import hinted, shown
 from detectors.written import written
 
 MAX_SECRETS = 128  # of one file
@@ -114,8 +114,7 @@ class SecretPrinted(Detector[Span, None]):
     def observe(self, event: Span, state: None) -> Iterator[Finding]:
         if event.kind not in ACTING:
             return
-        text = written(event)
-        for one in shown(text) if text else ():
+        for one in shown(written(event)) if hinted(event) else ():
             yield finding(
                 self,
                 event,

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from detectors import facts, mcp_configs, path_classes
 from detectors.model import Span
 from detectors.secret_context import context, manager
-from detectors.secret_prints import shown
+from detectors.secret_prints import hinted, shown
 from detectors.written import written
 
 
@@ -121,8 +121,7 @@ def _classes(path: str) -> str:
 
 
 def _variables(span: Span) -> Iterator[Shown]:
-    text = written(span)
-    for one in shown(text) if text else ():
+    for one in shown(written(span)) if hinted(span) else ():
         detail = {"edit": one.how, "path": span.text("path")[:MAX_NAME], "repo": _repository(span)}
         yield Shown("secret-variable", one.name, detail, "edit")
     for match in span.secrets:
@@ -203,9 +202,10 @@ def _place(span: Span, entered: str) -> str:
 
 def _pairs(span: Span) -> Iterator[Shown]:
     """MCP servers with the credentials they are given, in the project they are configured in."""
-    text = written(span) if "arguments" in span.fields or "command.line" in span.fields else ""
-    server = span.text("mcp.server")
-    if not span.secrets or not (server or "mcp" in text.lower()):
+    if not span.secrets:
+        return
+    text, server = written(span), span.text("mcp.server")
+    if not (server or "mcp" in text.lower()):
         return
     detail = {"user": span.text("user"), "project": mcp_configs.project(span)}
     seen = mcp_configs.pairs(text) if text else []

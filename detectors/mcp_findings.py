@@ -63,10 +63,10 @@ class McpConfig(Detector[Span, None]):
     )
 
     def select(self, events: Sequence[Span]) -> Iterable[int]:
-        return [i for i, event in enumerate(events) if event.kind in ("file_write", "command")]
+        return [i for i, event in enumerate(events) if _concerns(event)]
 
     def observe(self, event: Span, state: None) -> Iterator[Finding]:
-        if event.kind not in ("file_write", "command"):
+        if not _concerns(event):
             return
         line = event.text("command.line")
         text = written(event) or (line if "mcp" in line else "")
@@ -109,6 +109,13 @@ class McpConfig(Detector[Span, None]):
                     "path": path,
                 },
             )
+
+
+def _concerns(span: Span) -> bool:
+    if span.kind == "file_write":
+        return "mcp" in span.text("path").lower() or "mcp" in span.text("arguments")
+    line = span.text("command.line") if span.kind == "command" else ""
+    return bool(line) and ("mcp" in line or (bool(span.secrets) and "git" in line))
 
 
 class Users(msgspec.Struct, array_like=True):

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from detectors.model import Span
+
 MAX_FOUND = 8
 _NAME = r"[A-Z0-9_]{0,40}(?:TOKEN|SECRET|PASSWO?R?D|(?:API|ACCESS|PRIVATE|AUTH)_?KEY|CREDENTIALS?)[A-Z0-9_]{0,40}"
 _LOOKED_UP = (  # a secret variable read from the environment or the pipeline, in the languages agents write
@@ -43,11 +45,27 @@ _HINT = re.compile(r"TOKEN|SECRET|PASSW|KEY|CREDENTIAL|token|secret|passw|key")
 _INTO_FILE = re.compile(r"^[\"'}\s)]*>>?\s*(?!&|/dev/(?:null|stderr|stdout))\S")
 
 
+_SHOWS = re.compile(
+    r"echo|print|puts|console\.|log|Write-|dump|notice|core\.|write|setItem|cache|append|set +-|bash +-"
+)
+
+
 class Shown(NamedTuple):
     """A secret variable and what the code does with it: printed, traced, or cached in a file."""
 
     name: str
     how: str
+
+
+def hinted(span: Span) -> bool:
+    """Whether the span's call may write code that shows a secret variable: cheap, and true for far too many."""
+    if span.kind == "file_write":
+        text = span.text("arguments")
+    else:
+        text = span.text("command.line")
+        if ">" not in text and "tee" not in text and "sed" not in text:
+            return False
+    return _HINT.search(text) is not None and _SHOWS.search(text) is not None
 
 
 def shown(text: str) -> list[Shown]:
