@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import NamedTuple
 
 import msgspec
 
@@ -63,7 +64,7 @@ FIELDS: Mapping[str, str] = {  # every fact there is, and what it says
     "origin": "where any act stood, the words of command.origin",
     "parsed": "false when the text did not parse and its raw words are all there is",
 }
-SOURCES = frozenset({"command.line", "db.statement", "code", "path", "url", "egress.host", "egress.hosts"})
+SOURCES = frozenset({"command.line", "db.statement", "code", "path", "url", "egress.host", "egress.hosts", "arguments"})
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,8 +74,27 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     parsed: bool = True
 
 
+class _Said(NamedTuple):
+    """All of a span that its facts depend on."""
+
+    kind: str
+    tool: str
+    line: str
+    code: str
+    sql: str
+    system: str
+    path: str
+    url: str
+    hosts: str
+    method: str
+    arguments: str
+    cwd: str
+    tree: str
+
+
 NONE = Facts()
-MAX_CACHED = 4_096  # characters of a text whose facts are kept
+MAX_SHORT = 4_096  # characters; facts of 1,024 spans that say no more are kept, and of 32 that say more
+MAX_ARGUMENTS = 16_384  # characters in which hidden text is looked for
 
 
 def of(span: Span) -> Facts:
@@ -83,46 +103,55 @@ def of(span: Span) -> Facts:
     if fields.keys().isdisjoint(SOURCES):
         return NONE
     text = span.text
-    key = (
-        span.kind, text("tool.name"), text("command.line"), text("code"), text("db.statement"), text("db.system"),
-        text("path"), text("url") or text("egress.host"), text("http.method"), text("cwd"), text("workdir"),
-    )  # fmt: skip
-    return _facts(*key) if sum(map(len, key)) <= MAX_CACHED else _facts.__wrapped__(*key)
+    line, code = text("command.line"), text("code")
+    said = _Said(
+        kind=span.kind,
+        tool=text("tool.name"),
+        line=line,
+        code="" if code == line else code,
+        sql=text("db.statement"),
+        system=text("db.system"),
+        path=text("path"),
+        url=text("url"),
+        hosts=text("egress.hosts") or text("egress.host"),
+        method=text("http.method"),
+        arguments="" if line or code else text("arguments")[:MAX_ARGUMENTS],  # those of a command hold the command
+        cwd=text("cwd"),
+        tree=text("workdir"),
+    )
+    return (_short if sum(map(len, said)) <= MAX_SHORT else _long)(said)
 
 
-@lru_cache(maxsize=2_048)
-def _facts(
-    kind: str,
-    tool: str,
-    line: str,
-    code: str,
-    sql: str,
-    system: str,
-    path: str,
-    url: str,
-    method: str,
-    cwd: str,
-    tree: str,
-) -> Facts:
-    acts = Acts(cwd, tree)
-    if line:
+def read(said: _Said) -> Facts:
+    """Facts of what a span says."""
+    acts = Acts(said.cwd, said.tree)
+    tool = said.tool
+    if said.line:
         windows = "powershell" if _POWERSHELL.search(tool) else "cmd" if tool in ("cmd", "cmd.exe") else ""
         if windows:
-            acts.windows(line, windows)
+            acts.windows(said.line, windows)
         else:
-            acts.line(line)
-    if code and code != line:
-        acts.code(code, language(code, tool))
-    if sql:
-        acts.sql(sql, system)
-    if path and not (line or code):
-        acts.file(path, _action(kind, tool))
-    if url and not (line or code):
-        sends = method.upper() in ("POST", "PUT", "PATCH", "DELETE") or (not method and _SENDS.search(tool))
-        acts.url(url, ("send", "connect") if sends else ("fetch", "connect"))
+            acts.line(said.line)
+    if said.code:
+        acts.code(said.code, language(said.code, tool))
+    if said.sql:
+        acts.sql(said.sql, said.system)
+    if not (said.line or said.code):
+        if said.path:
+            acts.file(said.path, _action(said.kind, tool))
+        method = said.method.upper()
+        sends = method in _CHANGING or (not method and _SENDS.search(tool) is not None)
+        for one in (said.url, *said.hosts.split(",")):
+            if one and not (one == said.hosts and said.url):
+                acts.url(one, ("send", "connect") if sends else ("fetch", "connect"))
+        if said.arguments:
+            acts.hidden(said.arguments)
     return Facts(acts=tuple(acts.found), parsed=acts.parsed)
 
 
+_short = lru_cache(maxsize=1_024)(read)
+_long = lru_cache(maxsize=32)(read)
+_CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _POWERSHELL = re.compile(r"powershell|pwsh", re.I)
 _SENDS = re.compile(r"post|put|send|upload|submit|publish", re.I)
 _DELETES = re.compile(r"delete|remove|unlink|trash", re.I)

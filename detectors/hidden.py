@@ -15,10 +15,9 @@ from detectors.programs import PROGRAMS
 
 DEPTH, MAX_TEXT, MAX_RUNS, LEAST = 3, 16_384, 8, 16
 
-_BASE64 = re.compile(r"(?<![A-Za-z0-9+/_-])(?:[A-Za-z0-9+/]{16,}|[A-Za-z0-9_-]{16,})={0,2}(?![A-Za-z0-9+/_-])")
-_HEX = re.compile(
-    r"(?<![A-Za-z0-9])(?:0x|\\x)?((?:[2-7][0-9a-fA-F]|0[9aAdD]){8,})(?![A-Za-z0-9])|((?:\\x[0-7][0-9a-fA-F]){4,})"
-)
+_RUN = re.compile(r"[A-Za-z0-9+/_-]{16,}")
+_HEX = re.compile(r"(?:0x)?((?:[2-7][0-9a-fA-F]|0[9aAdD]){8,})")
+_ESCAPED = re.compile(r"(?:\\x[0-7][0-9a-fA-F]){4,}")
 _PERCENT = re.compile(r"(?:%[2-7][0-9a-fA-F])")
 _READABLE = re.compile(r"[\t\n\r\x20-\x7e\u00a0-\ud7ff]+")
 _WORDS = re.compile(r"\s*(?:sudo\s+)?([\w./-]+)(?:\s|$)")
@@ -36,21 +35,24 @@ def plain(text: str, depth: int = DEPTH) -> Iterator[str]:
 
 
 def _pieces(text: str) -> Iterator[str]:
-    for run in _HEX.finditer(text):
-        data = run[1] or re.sub(r"\\x", "", run[2])
-        if len(data) % 2 == 0 and (said := _readable(bytes.fromhex(data))):
-            yield said
-    for run in _BASE64.finditer(text):
-        data = run[0].rstrip("=")
-        if len(data) % 4 == 1 or (data.isalpha() and (data.islower() or data.isupper())) or "/" in data[:1]:
+    for run in _RUN.finditer(text):
+        data = run[0]
+        if len(data) % 2 == 0 and (digits := _HEX.fullmatch(data)):
+            plain = _readable(bytes.fromhex(digits[1]))
+        elif len(data) % 4 == 1 or (data.isalpha() and (data.islower() or data.isupper())):
             continue
-        try:
-            raw = base64.b64decode(data.translate(_URL_SAFE) + "=" * (-len(data) % 4))
-        except (ValueError, binascii.Error):
-            continue
-        if said := _readable(raw):
-            yield said
-    if len(_PERCENT.findall(text)) >= 4:
+        else:
+            try:
+                plain = _readable(base64.b64decode(data.translate(_URL_SAFE) + "=" * (-len(data) % 4)))
+            except (ValueError, binascii.Error):
+                continue
+        if plain:
+            yield plain
+    if "\\x" in text:
+        for escaped in _ESCAPED.finditer(text):
+            if plain := _readable(bytes.fromhex(escaped[0].replace("\\x", ""))):
+                yield plain
+    if text.count("%") >= 4 and len(_PERCENT.findall(text)) >= 4:
         yield unquote(text)
 
 
