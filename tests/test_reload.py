@@ -37,7 +37,7 @@ RULE = r"""
       grants: opens a service of our own
       examples: {match: ['x «acmekey-<hex:20>»'], no_match: ['acmekey-short']}
 """
-PATTERN = next(line for line in RULE.splitlines() if "pattern:" in line)
+RULE_BEGINS = next(line for line in RULE.splitlines() if "- id:" in line)
 
 
 def eventually(condition: Callable[[], bool]) -> None:
@@ -68,7 +68,7 @@ def test_rules_change_under_a_running_process(tmp_path: Path) -> None:
             return metrics.get_sample_value(name, labels) or 0.0
 
         def alerts(seed: int) -> set[str]:
-            """Rules that alert on a new token in a session of its own."""
+            """Secret rules that alert on a new token in a session of its own."""
             result = fill("here: acmekey-<hex:20>", seed)
             body = otlp.traces(1, session=f"s{seed}", start=seed, **{"gen_ai.tool.call.result": result})
             headers = {"Content-Type": "application/x-protobuf"}
@@ -76,7 +76,7 @@ def test_rules_change_under_a_running_process(tmp_path: Path) -> None:
             httpx.post(running.url + "/v1/traces", content=body, headers=headers, timeout=30, verify=False)
             running.wait_processed()
             made = [one for block in blocks for one in block.outcomes if isinstance(one, Alert)]
-            return {one.rule_id for one in made if one.session_id == f"s{seed}"}
+            return {one.rule_id for one in made if one.session_id == f"s{seed}" and one.rule_id.startswith("secret.")}
 
         def refused() -> list[Alert]:
             """What the running process says about the rules it would not take."""
@@ -94,7 +94,7 @@ def test_rules_change_under_a_running_process(tmp_path: Path) -> None:
         eventually(lambda: bool(refused()))
         (told,) = refused()
         assert (told.severity, told.session_id, told.evidence["who"]) == (Severity.MEDIUM, SESSION, "spanwatch")
-        assert told.evidence["what"] == f"{file}:{1 + RULE.splitlines().index(PATTERN)}"
+        assert told.evidence["what"] == f"{file}:{1 + RULE.splitlines().index(RULE_BEGINS)}"
         assert "patern" in told.evidence["reason"]
         file.unlink()
         eventually(lambda: count("spanwatch_rules_reloaded_total", outcome="loaded") == 2)
