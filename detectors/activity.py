@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import msgspec
 
-from detectors import entities, facts, urls
-from detectors.model import Sighting, Span, Window, digest
+from detectors import accesses, entities, facts, urls
+from detectors.model import Severity, Sighting, Span, Window, digest
 
 WINDOW_NS = 60_000_000_000
 LATENESS_NS = 30_000_000_000
@@ -17,8 +17,11 @@ MAX_IDS = 10_000
 MAX_NAMES = 64
 MAX_COST = 1e9  # dollars; more is no price
 MAX_SIGHTINGS = 2_048
+MAX_RISKS = 32  # rules that found something in a session
+MAX_RISKS_TOLD = 12
 MAX_TASK = 200  # characters of a session's task
 MAX_CALLS = 256  # decided calls of a session; the oldest are forgotten first
+MAX_LATER = 512  # sightings that wait for their minute to close
 MAX_TEXT = 256  # characters of a name; longer entities are known by their hash
 
 SUMS = (("bytes.out", "bytes_out"), ("bytes.in", "bytes_in"), ("tokens.in", "tokens_in"), ("tokens.out", "tokens_out"))
@@ -56,6 +59,9 @@ class Activity(msgspec.Struct, array_like=True):
     decided: dict[str, str] = {}  # call → who allowed or denied it
     agent: str = ""  # the agent last sighted in it
     began_ns: int = 0  # its first span
+    risk: dict[str, int] = {}  # rule → worst severity of what was found in it
+    mode: str = ""  # how much is asked: ask, edits, auto, bypass, ...
+    later: list[Sighting] = []  # told when the minute they lie in has closed
 
     def hear(self, span: Span) -> None:
         """Remember what later spans of the session are understood by: its working tree, task, decisions."""
@@ -64,17 +70,35 @@ class Activity(msgspec.Struct, array_like=True):
             self.tree = str(tree)[:MAX_TEXT]
         if (asked := fields.get("task") or fields.get("prompt")) and (said := " ".join(str(asked)[:1000].split())):
             self.task = said[:MAX_TASK]
+        self.mode = str(fields.get("permission.mode", self.mode))[:MAX_TEXT]
         if span.call_id and "approval.decision" in fields:
             self.decided.pop(span.call_id, None)
             self.decided[span.call_id] = _approver(span)[:MAX_TEXT]
             if len(self.decided) > MAX_CALLS:
                 del self.decided[next(iter(self.decided))]
 
+    def judge(self, rule_id: str, severity: int) -> None:
+        """Remember what was found in the session; where there is too much, the least severe goes."""
+        if severity > self.risk.get(rule_id, 0):
+            self.risk[rule_id] = severity
+            if len(self.risk) > MAX_RISKS:
+                del self.risk[min(self.risk, key=lambda name: (self.risk[name], name))]
+
+    def risks(self) -> str:
+        """What was found in the session above info, worst first: `high taint.acted, low egress.unlisted`."""
+        worst = sorted(self.risk.items(), key=lambda one: (-one[1], one[0]))
+        return ", ".join(f"{Severity(level).label} {name}" for name, level in worst[:MAX_RISKS_TOLD])
+
     def approver(self, span: Span) -> str:
-        """Who allowed the span's call, as far as the session told; the literal "none" where nobody did."""
+        """Who allowed the span's call, as far as the session told; the literal "none" where nobody did.
+
+        What a session lets through that asks nobody was allowed by no rule.
+        """
         if "approval.decision" in span.fields:
-            return _approver(span)
-        return self.decided.get(span.call_id, "none") if span.call_id else "none"
+            said = _approver(span)
+        else:
+            said = self.decided.get(span.call_id, "none") if span.call_id else "none"
+        return "none (bypass mode)" if self.mode == "bypass" and said in ("none", "policy", "unknown") else said
 
     def add(self, span: Span) -> bool:
         """Count the span once; True when a window has become due to close."""
@@ -106,18 +130,23 @@ class Activity(msgspec.Struct, array_like=True):
             return False
         return min(self.windows) + WINDOW_NS + LATENESS_NS <= self.watermark_ns or len(self.windows) > MAX_OPEN
 
-    def due(self) -> Iterator[Window]:
+    def due(self) -> Iterator[Window | Sighting]:
         """Close and yield the windows whose end and lateness the session's event time has passed."""
         while self.windows:
             start = min(self.windows)
             if start + WINDOW_NS + LATENESS_NS > self.watermark_ns and len(self.windows) <= MAX_OPEN:
-                return
+                break
             yield self._close(start)
+        settled = [one for one in self.later if one.time_ns < self.closed_ns]
+        self.later = [one for one in self.later if one.time_ns >= self.closed_ns]
+        yield from settled
 
-    def close(self) -> Iterator[Window]:
-        """Close and yield every open window."""
+    def close(self) -> Iterator[Window | Sighting]:
+        """Close and yield every open window, and what waited for that."""
         for start in sorted(self.windows):
             yield self._close(start)
+        settled, self.later = self.later, []
+        yield from settled
 
     def _close(self, start: int) -> Window:
         window = self.windows.pop(start)
@@ -155,8 +184,10 @@ class Activity(msgspec.Struct, array_like=True):
                 del self.sighted[next(iter(self.sighted))]
             self.sighted[mark] = None
             detail = {"why": self.task, **seen.detail}
+            if self.risk and "made" in detail:
+                detail["risk"] = self.risks()
             again = (seen.mark,) if seen.mark else ()
-            yield Sighting(
+            sighting = Sighting(
                 id=digest("sighting", self.tenant, seen.kind, name, self.session_id, *again),
                 tenant=self.tenant,
                 entity_kind=seen.kind,
@@ -169,6 +200,10 @@ class Activity(msgspec.Struct, array_like=True):
                 time_ns=span.start_ns,
                 detail={key: value for key, value in detail.items() if value},
             )
+            if detail.get("view") != accesses.SETTLED:
+                yield sighting
+            elif len(self.later) < MAX_LATER:
+                self.later.append(sighting)
 
 
 def _approver(span: Span) -> str:

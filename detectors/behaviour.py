@@ -47,6 +47,7 @@ class SpanRule(msgspec.Struct, frozen=True, kw_only=True):
     exceptions: tuple[Condition, ...] = ()
     rows: tuple[str, ...] = ()
     file: str = ""
+    at: str = ""  # key path in the file
     source: Mapping[str, Any] = {}
 
     @property
@@ -88,22 +89,30 @@ COMPUTED_FROM: Mapping[str, tuple[str, ...]] = MappingProxyType(  # what must be
 )
 
 
+class _Scan(NamedTuple):
+    """What is looked for in one field: the database of all its patterns, and by pattern the rules it may mean."""
+
+    database: Any
+    scratch: Any
+    rules: list[list[int]]
+
+
 class Matcher:
-    """Which rules match a Span. One scan looks for the signs of all rules in all spans of a batch.
+    """Which rules match a Span. One scan a field looks for the signs of all rules in all spans of a batch.
+
+    A text is scanned for what rules look for in its field alone: a word that is rare in commands is common in prose.
 
     What it remembers of the last batch is a cache of a pure function.
     """
 
     def __init__(self, rules: Sequence[SpanRule]) -> None:
         self.rules = tuple(rules)
-        self._patterns: list[dict[str, list[int]]] = []  # per pattern: field → rules it may mean
+        self._scans: dict[str, _Scan] = {}  # by field
         self._present: dict[str, list[int]] = {}  # field → rules to try wherever it is present
         self._secret: list[int] = []
         self._computed: dict[str, dict[str, list[int]]] = {}  # computed field → its value → rules to try
         self._always: list[int] = []
         self._after: list[int] = []  # rules about the rules that matched
-        self._database: Any = None
-        self._scratch: Any = None
         self._batch: tuple[Span, ...] = ()
         self._ids: frozenset[int] = frozenset()
         self._index: dict[int, tuple[Matched, ...]] = {}
@@ -111,7 +120,7 @@ class Matcher:
         self._build()
 
     def _build(self) -> None:
-        numbers: dict[tuple[str, bool, bool], int] = {}
+        wanted: dict[str, dict[tuple[str, int], list[int]]] = {}  # field → pattern and flags → rules
         for place, rule in enumerate(self.rules):
             if MATCHED in rule.condition.fields:
                 self._after.append(place)
@@ -119,15 +128,14 @@ class Matcher:
                 self._always.append(place)
             else:
                 for sign in sorted(rule.condition.signs, key=lambda s: (s.field, s.pattern)):
-                    self._register(place, sign, numbers)
-        self._scanned = frozenset(field for fields in self._patterns for field in fields)
-        self._needed = self._scanned | frozenset(self._present)
+                    self._register(place, sign, wanted)
+        for field, patterns in wanted.items():
+            compiled = database(tuple(patterns))
+            self._scans[field] = _Scan(compiled, compiled.scratch.clone(), list(patterns.values()))  # one per thread
+        self._needed = frozenset(self._scans) | frozenset(self._present)
         self._facts = any(rule.by_act for rule in self.rules)
-        if numbers:
-            self._database = database(tuple((text, flags(caseless, dotall)) for text, caseless, dotall in numbers))
-            self._scratch = self._database.scratch.clone()  # one per thread that may scan
 
-    def _register(self, place: int, sign: Sign, numbers: dict[tuple[str, bool, bool], int]) -> None:
+    def _register(self, place: int, sign: Sign, wanted: dict[str, dict[tuple[str, int], list[int]]]) -> None:
         if sign.field.startswith("secret."):
             self._secret.append(place)
         elif sign.field in COMPUTED_FROM:
@@ -140,10 +148,8 @@ class Matcher:
         elif not sign.pattern:
             self._present.setdefault(sign.field, []).append(place)
         else:
-            number = numbers.setdefault((sign.pattern, sign.caseless, sign.dotall), len(numbers))
-            if number == len(self._patterns):
-                self._patterns.append({})
-            self._patterns[number].setdefault(sign.field, []).append(place)
+            pattern = (sign.pattern, flags(sign.caseless, sign.dotall))
+            wanted.setdefault(sign.field, {}).setdefault(pattern, []).append(place)
 
     def prepare(self, spans: Sequence[Span]) -> dict[int, tuple[Matched, ...]]:
         """Rules that match, by index of the span; spans that match none are absent."""
@@ -194,37 +200,36 @@ class Matcher:
     def _candidates(self, spans: Sequence[Span]) -> dict[int, set[int]]:
         """Rules worth trying per span: those of which a sign shows."""
         tries: dict[int, set[int]] = {}
-        owners: dict[str, list[tuple[int, str]]] = {}  # text → where it stands; a text is scanned once
-        needed, scanned, present = self._needed, self._scanned, self._present
+        texts: dict[str, dict[str, list[int]]] = {field: {} for field in self._scans}  # a text is scanned once
+        needed, present = self._needed, self._present
         for i, span in enumerate(spans):
             fields = span.fields
             for field in fields.keys() & needed:
                 if field in present:
                     tries.setdefault(i, set()).update(present[field])
-                if field in scanned:
-                    value = fields[field]
-                    owners.setdefault(value if type(value) is str else _spelled(value), []).append((i, field))
+                if field in texts:
+                    texts[field].setdefault(_spelled(fields[field]), []).append(i)
             if self._facts and not facts.SOURCES.isdisjoint(fields):
                 for field, text in _told(facts.of(span).acts, needed):
                     if field in present:
                         tries.setdefault(i, set()).update(present[field])
-                    if field in scanned:
-                        owners.setdefault(text, []).append((i, field))
-        if owners:
-            self._scan(owners, tries)
+                    if field in texts:
+                        texts[field].setdefault(text, []).append(i)
+        for field, owners in texts.items():
+            if owners:
+                _look(self._scans[field], owners, tries)
         return tries
 
-    def _scan(self, owners: Mapping[str, list[tuple[int, str]]], tries: dict[int, set[int]]) -> None:
-        """Look for every pattern in every text at once."""
-        starts, buffer = _join(list(owners))
-        hits: list[tuple[int, int]] = []
-        self._database.scan(buffer, match_event_handler=_note, context=hits, scratch=self._scratch)
-        patterns, places = self._patterns, list(owners.values())
-        for number, end in hits:
-            by_field = patterns[number]
-            for i, field in places[bisect_right(starts, end - 1) - 1]:
-                if field in by_field:
-                    tries.setdefault(i, set()).update(by_field[field])
+
+def _look(scan: _Scan, owners: Mapping[str, Sequence[int]], tries: dict[int, set[int]]) -> None:
+    """Look for every pattern of a field in all its texts at once."""
+    starts, buffer = _join(list(owners))
+    hits: list[tuple[int, int]] = []
+    scan.database.scan(buffer, match_event_handler=_note, context=hits, scratch=scan.scratch)
+    spans = list(owners.values())
+    for number, end in dict.fromkeys(hits):
+        for i in spans[bisect_right(starts, end - 1) - 1]:
+            tries.setdefault(i, set()).update(scan.rules[number])
 
 
 def flags(caseless: bool, dotall: bool) -> int:
@@ -237,7 +242,7 @@ def flags(caseless: bool, dotall: bool) -> int:
     return wanted
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=256)
 def database(patterns: tuple[tuple[str, int], ...]) -> Any:
     """Compiled database of (pattern, flags); pattern i reports as i. Raises hyperscan.error."""
     compiled = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
@@ -267,20 +272,22 @@ def _join(texts: list[str]) -> tuple[list[int], bytes]:
 
 
 def _spelled(value: Scalar) -> str:
+    if type(value) is str:
+        return value
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)
 
 
-def _told(acts: Sequence[facts.Act], needed: frozenset[str]) -> Iterator[tuple[str, str]]:
+def _told(acts: Sequence[facts.Act], needed: frozenset[str]) -> Iterable[tuple[str, str]]:
     """Every fact that a rule may look for, all its values in one text, a line each."""
-    lines: dict[str, list[str]] = {}
+    lines: dict[str, str] = {}
     for act in acts:
-        for field in act.keys() & needed:
-            value = act[field]
-            lines.setdefault(field, []).extend(value if isinstance(value, tuple) else (_spelled(value),))
-    for field, values in lines.items():
-        yield field, "\n".join(dict.fromkeys(values))
+        for field, value in act.items():
+            if field in needed:
+                text = "\n".join(value) if type(value) is tuple else _spelled(value)  # type: ignore[arg-type]  # a scalar
+                lines[field] = f"{lines[field]}\n{text}" if field in lines else text
+    return lines.items()
 
 
 def _views(span: Span) -> Sequence[tuple[facts.Act | None, Span]]:
@@ -408,7 +415,8 @@ def describe(span: Span, act: facts.Act | None = None) -> dict[str, str]:
     text = span.text
     what = text("command.line") or text("db.statement") or text("url") or text("path") or text("arguments")
     done = act or {}
-    part = str(done.get("command.words") or done.get("path.full") or "")[:MAX_WHAT]
+    said = done.get("command.words") or done.get("path.full") or ""
+    part = (" ".join(said) if isinstance(said, tuple) else str(said))[:MAX_WHAT]
     known = {
         "who": text("user") or span.agent_id or span.resource.service,
         "what": what[:MAX_WHAT],

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right, insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -16,21 +16,29 @@ from detectors.egress import Destinations
 from detectors.facts import Act
 from detectors.model import Category, Confidence, Finding, Severity, Span
 
-Kind: TypeAlias = Literal["temporal_ordered", "temporal", "event_count", "value_count"]
+Kind: TypeAlias = Literal["temporal_ordered", "temporal", "event_count", "value_count", "value_sum"]
 
 LATENESS_NS = 300_000_000_000  # a step may arrive this much later, in event time, than what came after it
 MAX_HITS = 64  # per step; the oldest in event time are forgotten first
 MAX_WAITING = (
     16  # of an ordered rule's step while nothing before it was seen: most sessions reach out and read no secret
 )
+MAX_COUNTED = 1_000  # events or values a counting rule may ask for
+MAX_SUMMED = 256  # events whose values are summed
 MAX_TRACKS = 64  # groups of one rule in one session
+MAX_ALL_TRACKS = 1_024  # groups of all rules in one session
 MAX_TOLD = 256
 MAX_PASSES = 16  # times one secret was read, or sent
 MAX_NOTE = 160
 
 
 class CorrelationRule(msgspec.Struct, frozen=True, kw_only=True):
-    """A Sigma correlation ready to run; its steps are names of span rules."""
+    """A Sigma correlation ready to run; its steps are names of span rules or of other correlations.
+
+    `gap_ns`: longest pause between two steps in order, 0 for any. `late_ns`: how much later than what came after it,
+    in event time, a step may arrive. `aliases`: name in `group_by` → step → its field. `reports` is false for one
+    that is only a step.
+    """
 
     id: str
     title: str
@@ -46,10 +54,15 @@ class CorrelationRule(msgspec.Struct, frozen=True, kw_only=True):
     steps: tuple[str, ...]
     timespan_ns: int
     group_by: tuple[str, ...] = ()
-    at_least: int = 0  # events or distinct values, for the counting kinds
-    field: str = ""  # whose distinct values are counted
+    aliases: Mapping[str, Mapping[str, str]] = {}
+    at_least: float = 0  # events, distinct values or their sum, for the counting kinds
+    field: str = ""  # whose values are counted or summed
+    gap_ns: int = 0
+    late_ns: int = LATENESS_NS
+    reports: bool = True
     rows: tuple[str, ...] = ()
     file: str = ""
+    at: str = ""  # key path in the file
     source: Mapping[str, Any] = {}
 
 
@@ -79,16 +92,26 @@ class Tracks(msgspec.Struct, array_like=True):
     allowed: dict[str, None] = {}  # calls a human allowed
 
 
+class _Touched(NamedTuple):
+    """A track that has new hits, and the earliest of them in event time."""
+
+    rule: CorrelationRule
+    track: Track
+    since_ns: int
+
+
 class Correlations(Detector[Span, Tracks]):
     """Sigma correlations over the spans of one session.
 
-    Blind spots: steps in different sessions; a step that arrives more than five minutes of event time late may be
-    missed; per rule and step the newest 64 hits are remembered, 16 while the step before was not seen; a call that
-    was denied is no step, nor is one that a human had allowed where the step's rule says so (`approved`).
+    Blind spots: steps in different sessions; a step that arrives more than five minutes of event time late (or what
+    the rule says) may be missed; per rule and step the newest 64 hits are remembered (a rule that counts: as many as
+    it counts), 16 while the step before was not seen; per session 64 groups of a rule and 1,024 of all rules, the
+    oldest forgotten first; a call that was denied is no step, nor is one that a human had allowed where the step's
+    rule says so (`approved`).
     """
 
     id = "correlation.rules"
-    version = "1"
+    version = "2"
     scope = "session"
 
     def __init__(self, matcher: Matcher, rules: Sequence[CorrelationRule]) -> None:
@@ -97,6 +120,8 @@ class Correlations(Detector[Span, Tracks]):
         for rule in rules:
             for place, step in enumerate(rule.steps):
                 self._by_step.setdefault(step, []).append((rule, place))
+        by_id = {rule.id: rule for rule in rules}
+        self._depth = {rule.id: _depth(rule, by_id) for rule in rules}  # steps are worked out before their rules
 
     def new_state(self) -> Tracks:
         return Tracks()
@@ -115,33 +140,72 @@ class Correlations(Detector[Span, Tracks]):
             return
         if decision == "deny":
             return
-        touched: dict[str, tuple[CorrelationRule, Track]] = {}
+        touched: dict[str, _Touched] = {}
         for matched, act in self._matcher.of(event):
             if matched.approved is not None and (by_human or event.call_id in state.allowed):
                 continue
-            for rule, place in self._by_step.get(matched.id, ()):
-                key, track = self._track(rule, event, state)
-                hit = _hit(event, rule.field, act)
-                if _remember(track, place, hit, rule, state.watermark_ns):
-                    touched[key] = (rule, track)
+            self._take(matched.id, event, act, None, state, touched)
         state.watermark_ns = max(state.watermark_ns, event.start_ns)
-        for rule, track in touched.values():
-            for chain in _chains(rule, track):
+        while touched:
+            rule, track, since = touched.pop(min(touched, key=lambda key: self._depth[touched[key].rule.id]))
+            for chain in _chains(rule, track, since):
                 deciding = chain[-1]
                 if deciding.subject in track.told:
                     continue
                 _tell(track.told, deciding.subject)
-                yield _report(self, rule, event, chain)
+                self._take(rule.id, event, None, deciding, state, touched)
+                if rule.reports:
+                    yield _report(self, rule, event, chain)
 
-    def _track(self, rule: CorrelationRule, event: Span, state: Tracks) -> tuple[str, Track]:
-        group = [VIRTUAL[name](event) if name in VIRTUAL else event.fields.get(name) for name in rule.group_by]
-        key = "\x1f".join((rule.id, *("" if value is None else str(value)[:200] for value in group)))
+    def _take(
+        self,
+        step: str,
+        event: Span,
+        act: Act | None,
+        came: Hit | None,
+        state: Tracks,
+        touched: dict[str, _Touched],
+    ) -> None:
+        """Put what happened (or the hit that completed another correlation) where it is a step."""
+        for rule, place in self._by_step.get(step, ()):
+            key, track = self._track(rule, step, event, act, state)
+            hit = _hit(event, rule.field, act)
+            if came is not None:
+                hit = msgspec.structs.replace(came, subject=f"{step}/{came.subject}", value=hit.value)
+            if _remember(track, place, hit, rule, state.watermark_ns):
+                since = min(hit.time_ns, touched[key].since_ns) if key in touched else hit.time_ns
+                touched[key] = _Touched(rule, track, since)
+
+    def _track(
+        self, rule: CorrelationRule, step: str, event: Span, act: Act | None, state: Tracks
+    ) -> tuple[str, Track]:
+        group = [_value(event, rule.aliases.get(name, {}).get(step, name), act) for name in rule.group_by]
+        key = "\x1f".join((rule.id, *(value[:200] for value in group)))
         track = state.tracks.get(key)
         if track is None:
-            if len(state.tracks) >= MAX_TRACKS:
+            same = [one for one in state.tracks if one.split("\x1f", 1)[0] == rule.id]
+            if len(same) >= MAX_TRACKS:
+                del state.tracks[same[0]]
+            elif len(state.tracks) >= MAX_ALL_TRACKS:
                 del state.tracks[next(iter(state.tracks))]
             track = state.tracks[key] = Track([[] for _ in rule.steps])
         return key, track
+
+
+def _depth(rule: CorrelationRule, by_id: Mapping[str, CorrelationRule]) -> int:
+    """How many correlations lie below; the rules were read, so none leads back to itself."""
+    return max((1 + _depth(by_id[step], by_id) for step in rule.steps if step in by_id), default=0)
+
+
+def _value(span: Span, field: str, act: Act | None) -> str:
+    """A field of the span, computed or of the act that matched, as text."""
+    if act is not None and field in act:
+        value: Any = act[field]
+    else:
+        value = VIRTUAL[field](span) if field in VIRTUAL else span.fields.get(field)
+    if value is None:
+        return ""
+    return ",".join(value) if isinstance(value, tuple) else str(value)
 
 
 def _hit(span: Span, field: str = "", act: Act | None = None) -> Hit:
@@ -152,7 +216,7 @@ def _hit(span: Span, field: str = "", act: Act | None = None) -> Hit:
         span.trace_id,
         span.span_id,
         (what.get("part") or what.get("what") or what.get("tool") or span.name)[:MAX_NOTE],
-        span.text(field)[:200] if field else what.get("host", ""),
+        _value(span, field, act)[:200] if field else what.get("host", ""),
     )
 
 
@@ -162,6 +226,13 @@ def _tell(known: dict[str, None], one: str) -> None:
         del known[next(iter(known))]
 
 
+def _most(rule: CorrelationRule) -> int:
+    """Hits a step remembers."""
+    if rule.kind == "value_sum":
+        return MAX_SUMMED
+    return max(MAX_HITS, int(rule.at_least)) if rule.kind in ("event_count", "value_count") else MAX_HITS
+
+
 def _remember(track: Track, place: int, hit: Hit, rule: CorrelationRule, watermark_ns: int) -> bool:
     """Put the hit in its place; False when it is known or too old to matter."""
     hits = track.steps[place]
@@ -169,8 +240,8 @@ def _remember(track: Track, place: int, hit: Hit, rule: CorrelationRule, waterma
         return False
     # Without a step before it, a hit waits only for one that comes late; what is older than that cannot matter.
     waiting = rule.kind == "temporal_ordered" and place > 0 and not track.steps[place - 1]
-    reach, most = (0, MAX_WAITING) if waiting else (rule.timespan_ns, MAX_HITS)
-    horizon = max(watermark_ns, hit.time_ns) - reach - LATENESS_NS
+    reach, most = (0, MAX_WAITING) if waiting else (rule.timespan_ns, _most(rule))
+    horizon = max(watermark_ns, hit.time_ns) - reach - rule.late_ns
     if hit.time_ns < horizon:
         return False
     insort(hits, hit)
@@ -179,33 +250,77 @@ def _remember(track: Track, place: int, hit: Hit, rule: CorrelationRule, waterma
     return hit in hits
 
 
-def _chains(rule: CorrelationRule, track: Track) -> Iterator[list[Hit]]:
-    """Every complete chain, deciding span last; at most one per deciding span."""
+def _chains(rule: CorrelationRule, track: Track, since_ns: int) -> Iterator[list[Hit]]:
+    """Complete chains that end no earlier than the newest hit, deciding span last; at most one per deciding span."""
     if rule.kind in ("temporal_ordered", "temporal") and not all(track.steps):
         return
     if rule.kind == "temporal_ordered":
-        for last in track.steps[-1]:
-            chain = [last]
-            for hits in reversed(track.steps[:-1]):
-                before = _before(hits, chain[0], {one.subject for one in chain})
-                if before is None or last.time_ns - before.time_ns > rule.timespan_ns:
-                    break
-                chain.insert(0, before)
-            else:
-                yield chain
+        ordered = _paced if rule.gap_ns else _ordered
+        for last in _from(track.steps[-1], since_ns):
+            if last.subject not in track.told and (found := ordered(rule, track.steps, last)):
+                yield found
         return
-    everything = sorted({hit for hits in track.steps for hit in hits})
-    for end, last in enumerate(everything):
-        inside = [hit for hit in everything[: end + 1] if last.time_ns - hit.time_ns <= rule.timespan_ns]
+    everything = track.steps[0] if len(track.steps) == 1 else sorted({hit for hits in track.steps for hit in hits})
+    for last in _from(everything, since_ns):
+        if last.subject in track.told or last.time_ns - since_ns > rule.timespan_ns:
+            continue
+        begin = bisect_left(everything, last.time_ns - rule.timespan_ns, key=lambda hit: hit.time_ns)
+        inside = everything[begin : everything.index(last) + 1]
         if rule.kind == "temporal":
             steps = [[hit for hit in hits if hit in inside] for hits in track.steps]
             if all(steps):
                 yield sorted({*(hits[-1] for hits in steps), last})
-        elif rule.kind == "event_count":
-            if len({hit.subject for hit in inside}) >= rule.at_least:
-                yield inside
-        elif len({hit.value for hit in inside if hit.value}) >= rule.at_least:
+        elif _enough(rule, inside):
             yield inside
+
+
+def _from(hits: Sequence[Hit], since_ns: int) -> Sequence[Hit]:
+    return hits[bisect_left(hits, since_ns, key=lambda hit: hit.time_ns) :]
+
+
+def _enough(rule: CorrelationRule, inside: Sequence[Hit]) -> bool:
+    if rule.kind == "event_count":
+        return len({hit.subject for hit in inside}) >= rule.at_least
+    if rule.kind == "value_count":
+        return len({hit.value for hit in inside if hit.value}) >= rule.at_least
+    return sum({hit.subject: _amount(hit.value) for hit in inside}.values()) >= rule.at_least
+
+
+def _amount(value: str) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        return 0.0
+
+
+def _ordered(rule: CorrelationRule, steps: Sequence[list[Hit]], last: Hit) -> list[Hit] | None:
+    """The closest chain before `last`: of each step the latest hit that fits."""
+    chain = [last]
+    for hits in reversed(steps[:-1]):
+        before = _before(hits, chain[0], {one.subject for one in chain})
+        if before is None or last.time_ns - before.time_ns > rule.timespan_ns:
+            return None
+        chain.insert(0, before)
+    return chain
+
+
+def _paced(rule: CorrelationRule, steps: Sequence[list[Hit]], last: Hit) -> list[Hit] | None:
+    """The same where no pause may be longer than the gap: of each hit the chain that starts latest is carried on."""
+    chains: list[list[Hit]] = [[last]]
+    for hits in reversed(steps[:-1]):
+        longer: list[list[Hit]] = []
+        for hit in reversed(hits):
+            fits = (
+                chain
+                for chain in chains
+                if 0 <= chain[0].time_ns - hit.time_ns <= rule.gap_ns
+                and last.time_ns - hit.time_ns <= rule.timespan_ns
+                and all(hit.subject != one.subject for one in chain)
+            )
+            if (chain := next(fits, None)) is not None:
+                longer.append([hit, *chain])
+        chains = longer
+    return chains[0] if chains else None
 
 
 def _before(hits: list[Hit], later: Hit, taken: set[str]) -> Hit | None:

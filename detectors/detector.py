@@ -41,6 +41,8 @@ class Detector(ABC, Generic[E, S]):
     version: ClassVar[str] = "1"  # change it when old state no longer fits
     scope: ClassVar[Scope]
     rules: ClassVar[Mapping[str, About]] = MappingProxyType({})  # every rule id it may report that is in no rule file
+    levels: Mapping[str, Severity] = MappingProxyType({})  # severities one deployment has given some of them
+    silenced: frozenset[str] = frozenset()  # those it has switched off
 
     def new_state(self) -> S:
         """Blank state of one key; None for stateless detectors."""
@@ -90,7 +92,8 @@ def finding(
     The id hashes detector, version, rule, tenant, session, `key` and the subject: by default the tool-call id
     (so the span and the log event of one call agree), else the span's id, the window's or the sighting's.
     `evidence` is for people and not part of the id; it never holds a secret and is cut short.
-    Severity, category, title, standards and runbook are those of `detector.rules[rule_id]` unless given.
+    Severity, category, title, standards and runbook are those of `detector.rules[rule_id]` unless given; a severity
+    the deployment set wins.
     """
     about = detector.rules[rule_id] if severity is None or category is None else detector.rules.get(rule_id)
     told = evidence or {}
@@ -98,6 +101,7 @@ def finding(
         severity = about.severity if severity is None else severity
         category = about.category if category is None else category
         title, standards = title or about.title, standards or about.standards
+        severity = detector.levels.get(rule_id, severity)
         if about.runbook:
             told = {"runbook": about.runbook, **told}
     if isinstance(event, Span):

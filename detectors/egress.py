@@ -25,9 +25,17 @@ RANK: tuple[Reach, ...] = ("local", "allowed", "unlisted", "address", "suspiciou
 BY_POLICY = "policy"  # the list that says what a host is, where it is the agent type's policy
 
 
+class Ai(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Hosts of one AI provider or agent product: what programs call, and what people open."""
+
+    api: tuple[str, ...] = ()
+    web: tuple[str, ...] = ()
+
+
 class EgressFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One file of destinations."""
 
+    ai: dict[str, Ai] = {}
     allow: tuple[str, ...] = ()
     agent_types: dict[str, tuple[str, ...]] = {}
     suspicious: dict[str, tuple[str, ...]] = {}
@@ -44,17 +52,23 @@ class Destinations:
         self._allow: dict[str, str] = {}
         self._types: dict[str, set[str]] = {}
         self._suspicious: dict[str, str] = {}
+        self._ai: dict[str, tuple[str, bool]] = {}
         for file in files:
+            for name, hosts in file.ai.items():
+                self._ai.update(dict.fromkeys(map(str.lower, hosts.api), (name, False)))
+                self._ai.update(dict.fromkeys(map(str.lower, hosts.web), (name, True)))
             self._allow.update(dict.fromkeys(map(str.lower, file.allow), ""))
             for agent_type, names in file.agent_types.items():
                 self._types.setdefault(agent_type, set()).update(map(str.lower, names))
             for kind, names in file.suspicious.items():
                 self._suspicious.update(dict.fromkeys(map(str.lower, names), kind))
+        self._ai_globs = tuple(name for name in self._ai if "*" in name)
         self.reach = lru_cache(maxsize=50_000)(self._reach)
+        self.ai = lru_cache(maxsize=50_000)(self._ai_of)
 
     def _reach(self, host: str, agent_type: str) -> tuple[Reach, str]:
         """What kind of destination a host is for an agent type, and the list that says so."""
-        reach, listed = self._listed(host, agent_type)
+        reach, listed = self.listed(host, agent_type)
         ruled = policy.of(self._policies, agent_type)
         verdict = "open" if ruled is None or reach == "local" else ruled.judge("egress", host)
         if verdict == "denied":
@@ -72,7 +86,7 @@ class Destinations:
         names = (*(ruled.egress.allow or ()), *ruled.undecided.egress)
         return wrong is None or policy.hosted(tuple(name for name in names if len(name) >= len(wrong)), host)
 
-    def _listed(self, host: str, agent_type: str) -> tuple[Reach, str]:
+    def listed(self, host: str, agent_type: str) -> tuple[Reach, str]:
         """The same by the lists of destinations alone."""
         if host in METADATA:
             return "metadata", "instance metadata"
@@ -97,6 +111,15 @@ class Destinations:
             if suffix in self._allow:
                 return "allowed", ""
         return "unlisted", ""
+
+    def _ai_of(self, host: str) -> tuple[str, bool] | None:
+        """The AI provider or product a host belongs to, and whether people open it; None for every other host."""
+        host = host.rstrip(".").lower()
+        labels = host.split(".")
+        for start in range(len(labels) - 1):
+            if found := self._ai.get(".".join(labels[start:])):
+                return found
+        return next((self._ai[glob] for glob in self._ai_globs if policy.named((glob,), host)), None)
 
     def worst(self, span: Span) -> Reach | None:
         """The worst kind among the span's destinations; None when it has none. The field `egress.class` of rules."""

@@ -26,7 +26,7 @@ FORMAT = 3
 QUIET_NS = WINDOW_NS + LATENESS_NS  # a session this long without a new arrival has its windows closed
 TAG_BYTES = 32
 PLACED = frozenset({"path", "command.line", "code"})  # fields that are read against the session's working tree
-TELLING = frozenset({"workdir", "cwd", "task", "prompt", "approval.decision"})
+TELLING = frozenset({"workdir", "cwd", "task", "prompt", "approval.decision", "permission.mode"})
 MAX_RECENT = 16_384  # windows and sightings remembered by id: more than lie between two checkpoints
 
 
@@ -318,11 +318,15 @@ class Engine:
                 if place not in states:
                     states[place] = detector.new_state()
                 found = list(detector.observe(event, states[place]))
-            found = [complete(one, event, session) for one in found]
+            found = [complete(one, event, session) for one in found if one.rule_id not in detector.silenced]
         except Exception as error:  # noqa: BLE001 - one broken detector must not stop the others
             outcomes.append(_failure(detector, event, type(error).__name__))
             return
-        outcomes.extend([one for one in found if self._alerting.add(one)])
+        new = [one for one in found if self._alerting.add(one)]
+        if session is not None:
+            for one in new:
+                session.judge(one.rule_id, one.severity)
+        outcomes.extend(new)
 
     # snapshots
 

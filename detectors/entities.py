@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, TypeAlias
 
-from detectors import streams
+from detectors import accesses, changes, exposures, streams
 from detectors.model import Span
 
 MAX_HOSTS = 64
@@ -26,7 +26,7 @@ class Seen(NamedTuple):
 
 def _agent(span: Span) -> Iterator[Seen]:
     """Every session shows its agent once, however little else it shows."""
-    if span.agent_id:
+    if span.agent_id and span.kind != changes.FEED:  # whoever tells of an agent is not the agent
         detail = {
             "user": span.text("user"),
             "model": span.text("model"),
@@ -51,9 +51,8 @@ def _hosts(span: Span) -> Iterator[Seen]:
 
 
 def _named(span: Span) -> Iterator[Seen]:
-    for field, kind in (("credential", "credential"), ("commit.sha", "commit")):
-        if value := span.fields.get(field):
-            yield Seen(kind, str(value), {})
+    if value := span.fields.get("credential"):
+        yield Seen("credential", str(value), {})
 
 
 def _streams(span: Span) -> Iterator[Seen]:
@@ -64,10 +63,39 @@ def _streams(span: Span) -> Iterator[Seen]:
         yield Seen("presence", who, {"view": view, "source": span.resource.service}, f"{view}/{slot}")
 
 
+def _changes(span: Span) -> Iterator[Seen]:
+    """Commits, branches, requests, owners, leases of credentials; what the agent used."""
+    for one in changes.of(span):
+        yield Seen(*one)
+    for one in changes.uses(span):
+        yield Seen(*one)
+
+
+def _exposures(span: Span) -> Iterator[Seen]:
+    """Files and places of secrets, variables, MCP servers, reach, workloads, pipelines."""
+    for one in exposures.of(span):
+        yield Seen(*one)
+
+
+def _accesses(span: Span) -> Iterator[Seen]:
+    """Commands a proxy should know, targets, and who held which credential."""
+    for one in accesses.of(span):
+        yield Seen(*one)
+
+
+def _providers(span: Span) -> Iterator[Seen]:
+    if provider := span.fields.get("provider"):
+        yield Seen("provider", str(provider), {"model": span.text("model"), "user": span.text("user")})
+
+
 Source: TypeAlias = Callable[[Span], Iterator[Seen]]
-SOURCES: tuple[Source, ...] = (_agent, _secrets, _hosts, _named, _streams)
-TRIGGERS = streams.TRIGGERS | frozenset(
-    {"egress.host", "credential", "commit.sha"}
+SOURCES: tuple[Source, ...] = (_agent, _secrets, _hosts, _named, _streams, _changes, _exposures, _accesses, _providers)
+TRIGGERS = (
+    streams.TRIGGERS
+    | changes.TRIGGERS
+    | exposures.TRIGGERS
+    | accesses.TRIGGERS
+    | frozenset({"egress.host", "provider", "credential"})
 )  # a span with none of them shows its agent and its secrets
 
 

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 import msgspec
 
 from detectors.activity import Activity
+from detectors.data_scope import scope
 from detectors.detector import MAX_EVIDENCE
-from detectors.model import Event, Finding, Span
+from detectors.model import Category, Event, Finding, Span
 
 NOBODY = "none"  # the literal that stands where no human approved
 UNTOLD = "not told by the telemetry"
@@ -35,5 +36,7 @@ def complete(finding: Finding, event: Event, session: Activity | None) -> Findin
         "approver": approver,
         "runbook": f"Read session {finding.session_id} around this span, then decide with its owner.",
     }
+    if finding.category is Category.DATA_EXFILTRATION:
+        filled.update(scope(event, given))
     cut = {name: value[:MAX_EVIDENCE] for name, value in filled.items()}
     return msgspec.structs.replace(finding, evidence={**cut, **given})

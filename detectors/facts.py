@@ -7,19 +7,17 @@ about a command hold for the same command. A fact of several values is a tuple; 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import TypeAlias
+from typing import NamedTuple
 
 import msgspec
 
-from detectors import paths, urls
-from detectors.commands import Command, understood
-from detectors.effects import Touched, effects, touched
-from detectors.model import Scalar, Span
+from detectors.acts import Act, Acts, Fact
+from detectors.model import Span
 
-Fact: TypeAlias = Scalar | tuple[str, ...]
-Act: TypeAlias = Mapping[str, Fact]
+__all__ = ["FIELDS", "NONE", "SOURCES", "Act", "Fact", "Facts", "language", "of"]
 
 FIELDS: Mapping[str, str] = {  # every fact there is, and what it says
     "command.name": "program, without its folder, wrappers peeled off",
@@ -34,25 +32,39 @@ FIELDS: Mapping[str, str] = {  # every fact there is, and what it says
     "command.from": "programs whose output is piped into it",
     "command.into": "programs its output is piped into",
     "command.origin": "where it stood: line, substitution, heredoc, script, code, decoded",
+    "command.text": "literal text that it prints, writes or is fed, its first 2,000 characters",
     "command.effect": "what it does to the world: read, write, delete, send, fetch, execute, install, grant, stop, ...",
     "sql.kind": "kind of statement: select, insert, update, delete, drop, truncate, alter, grant, create, copy, ...",
     "sql.target": "what kind of thing it changes: table, database, schema, role, view, ...",
     "sql.tables": "tables it names",
+    "sql.calls": "functions and procedures it calls",
     "sql.bounded": "whether a WHERE or LIMIT bounds it",
     "code.language": "python, javascript, powershell, ...",
     "code.calls": "functions called, with the module they come from: os.system, shutil.rmtree",
     "code.imports": "modules imported",
+    "code.strings": "literal texts in it",
+    "code.text": "the script itself, its first 16,000 characters; on one act per script",
     "path.full": "file as an absolute path where the working tree is known, `..` and `~` resolved",
     "path.scope": "inside, outside, home, system, temp or unknown, seen from the session's working tree",
     "path.class": "what kind of file it is: env, shell-profile, mcp-config, cloud-credentials, ssh-key, ...",
-    "path.action": "read, write, delete or execute",
-    "egress.registered_domain": "registered domain of a destination, by the public suffix list",
+    "path.action": "read, write, delete, execute or list",
+    "egress.registered_domain": "registered domain of a destination, by the public suffix list; none for this machine",
     "egress.scheme": "scheme of the URL",
-    "egress.host": "host of a destination, in lower case",
+    "egress.host": "host of a destination, in lower case, this very machine among them",
+    "egress.scope": "local (this machine), private or public",
+    "egress.port": "port, where one is named",
+    "flow.path": "files whose content the act handles: read, piped or substituted into it, written before",
+    "flow.scope": "path.scope of those files",
+    "flow.class": "path.class of those files",
+    "flow.host": "hosts whose content it handles: `curl x | sh`, a script fetched before",
+    "flow.env": "environment variables whose value it handles, of scripts",
+    "flow.decoded": "true where what it handles was hidden under an encoding",
+    "decoded": "text found under base64, hex or percent signs in a word",
     "effect": "what any act does to the world, the words of command.effect: also of code, statements, files",
+    "origin": "where any act stood, the words of command.origin",
     "parsed": "false when the text did not parse and its raw words are all there is",
 }
-SOURCES = frozenset({"command.line", "db.statement", "code", "path", "url", "egress.host", "egress.hosts"})
+SOURCES = frozenset({"command.line", "db.statement", "code", "path", "url", "egress.host", "egress.hosts", "arguments"})
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,9 +74,27 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     parsed: bool = True
 
 
+class _Said(NamedTuple):
+    """All of a span that its facts depend on."""
+
+    kind: str
+    tool: str
+    line: str
+    code: str
+    sql: str
+    system: str
+    path: str
+    url: str
+    hosts: str
+    method: str
+    arguments: str
+    cwd: str
+    tree: str
+
+
 NONE = Facts()
-MAX_ACTS = 256
-MAX_CACHED = 4_096  # characters of a text whose facts are kept
+MAX_SHORT = 4_096  # characters; facts of 1,024 spans that say no more are kept, and of 32 that say more
+MAX_ARGUMENTS = 16_384  # characters in which hidden text is looked for
 
 
 def of(span: Span) -> Facts:
@@ -73,77 +103,90 @@ def of(span: Span) -> Facts:
     if fields.keys().isdisjoint(SOURCES):
         return NONE
     text = span.text
-    return _facts(
-        span.kind, text("command.line"), text("path"), text("url") or text("egress.host"), text("cwd"), text("workdir")
+    line, code = text("command.line"), text("code")
+    said = _Said(
+        kind=span.kind,
+        tool=text("tool.name"),
+        line=line,
+        code="" if code == line else code,
+        sql=text("db.statement"),
+        system=text("db.system"),
+        path=text("path"),
+        url=text("url"),
+        hosts=text("egress.hosts") or text("egress.host"),
+        method=text("http.method"),
+        arguments="" if line or code else text("arguments")[:MAX_ARGUMENTS],  # those of a command hold the command
+        cwd=text("cwd"),
+        tree=text("workdir"),
     )
+    return (_short if sum(map(len, said)) <= MAX_SHORT else _long)(said)
 
 
-@lru_cache(maxsize=2_048)
-def _facts(kind: str, line: str, path: str, url: str, cwd: str, tree: str) -> Facts:
-    acts: list[Act] = []
-    for command in understood(line) if line else ():
-        acts.extend(_command(command, cwd, tree))
-    if path and not line:
-        action = "write" if kind == "file_write" else "read"
-        found = paths.place(path, cwd, tree)
-        acts.append(
-            {
-                "path.full": found.full,
-                "path.scope": found.scope,
-                "path.class": found.classes,
-                "path.action": action,
-                "effect": (action,),
-            }
-        )
-    if url and not line and (to := urls.destination(url)):
-        acts.append({"egress.host": to.host, "egress.registered_domain": to.domain, "egress.scheme": to.scheme})
-    kept = tuple(acts[:MAX_ACTS])
-    return Facts(acts=kept, parsed=all(act.get("parsed", True) for act in kept))
+def read(said: _Said) -> Facts:
+    """Facts of what a span says."""
+    acts = Acts(said.cwd, said.tree)
+    tool = said.tool
+    if said.line:
+        windows = "powershell" if _POWERSHELL.search(tool) else "cmd" if tool in ("cmd", "cmd.exe") else ""
+        if windows:
+            acts.windows(said.line, windows)
+        else:
+            acts.line(said.line)
+    if said.code:
+        acts.code(said.code, language(said.code, tool))
+    if said.sql:
+        acts.sql(said.sql, said.system)
+    if not (said.line or said.code):
+        if said.path:
+            acts.file(said.path, _action(said.kind, tool))
+        method = said.method.upper()
+        sends = method in _CHANGING or (not method and _SENDS.search(tool) is not None)
+        for one in (said.url, *said.hosts.split(",")):
+            if one and not (one == said.hosts and said.url):
+                acts.url(one, ("send", "connect") if sends else ("fetch", "connect"))
+        if said.arguments:
+            acts.hidden(said.arguments)
+    return Facts(acts=tuple(acts.found), parsed=acts.parsed)
 
 
-def _command(command: Command, cwd: str, tree: str) -> list[Act]:
-    """The acts of a command: one for each thing it does to files, for a rule's conditions to be about the same."""
-    files, places = touched(command)
-    did = effects(command)
-    simple = command.simple
-    base: dict[str, Fact] = {
-        "command.name": command.name,
-        "command.words": " ".join(command.words),
-        "command.verb": command.verb,
-        "command.flags": command.flags,
-        "command.args": command.args,
-        "command.reads": _named(files, "read"),
-        "command.writes": _named(files, "write", "delete"),
-        "command.assigns": tuple(name for name, _ in simple.assigns),
-        "command.wrappers": command.wrappers,
-        "command.from": tuple(dict.fromkeys(one.words[0] for one in simple.before if one.words)),
-        "command.into": tuple(dict.fromkeys(one.words[0] for one in simple.after if one.words)),
-        "command.origin": command.origin,
-        "command.effect": did,
-        "effect": did,
-        "parsed": simple.parsed,
-    }
-    hosts = [to for name in places if (to := urls.destination(name))]
-    if hosts:
-        base["egress.host"] = tuple(dict.fromkeys(to.host for to in hosts))
-        base["egress.registered_domain"] = tuple(dict.fromkeys(to.domain for to in hosts))
-        base["egress.scheme"] = tuple(dict.fromkeys(to.scheme for to in hosts if to.scheme))
-    base = {name: value for name, value in base.items() if value != () and value != ""}
-    actions = dict.fromkeys(one.action for one in files)
-    if not actions:
-        return [base]
-    return [{**base, **_files([one for one in files if one.action == action], cwd, tree)} for action in actions]
+_short = lru_cache(maxsize=1_024)(read)
+_long = lru_cache(maxsize=32)(read)
+_CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+_POWERSHELL = re.compile(r"powershell|pwsh", re.I)
+_SENDS = re.compile(r"post|put|send|upload|submit|publish", re.I)
+_DELETES = re.compile(r"delete|remove|unlink|trash", re.I)
+_LISTS = re.compile(r"^(?:ls|glob|list|list_(?:dir|directory|files)|directory_tree|find)$", re.I)
+_PYTHON = re.compile(r"py(?:thon|\b)|jupyter|notebook", re.I)
+_JAVASCRIPT = re.compile(r"javascript|node|typescript|\bjs\b|deno|bun", re.I)
+_OTHERS = ("ruby", "perl", "php", "lua", "applescript")
+_SHELL_SIGNS = re.compile(r"^#!.*sh\b|^\s*(?:sudo|cd|ls|echo|export|git|curl|npm|apt|pip|cat|mkdir)\s", re.M)
 
 
-def _named(files: list[Touched], *actions: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(one.path for one in files if one.action in actions))
+def language(code: str, tool: str = "") -> str:
+    """Language of a script, by the tool that runs it, else by its looks."""
+    if _POWERSHELL.search(tool):
+        return "powershell"
+    if _PYTHON.search(tool):
+        return "python"
+    if _JAVASCRIPT.search(tool):
+        return "javascript"
+    for name in _OTHERS:
+        if name in tool.lower():
+            return name
+    head = code[:2_000]
+    if head.startswith("#!"):
+        line = head.partition("\n")[0]
+        return "python" if "python" in line else "javascript" if "node" in line else "shell"
+    if _SHELL_SIGNS.search(head):
+        return "shell"
+    if re.search(r"^\s*(?:const|let|var|function|async function)\s|=>\s*[{(]|\brequire\(|console\.", head, re.M):
+        return "javascript"
+    return "python"
 
 
-def _files(files: list[Touched], cwd: str, tree: str) -> dict[str, Fact]:
-    places = [paths.place(one.path, one.base or cwd, tree) for one in files]
-    return {
-        "path.full": tuple(dict.fromkeys(place.full for place in places)),
-        "path.scope": tuple(dict.fromkeys(place.scope for place in places)),
-        "path.class": tuple(dict.fromkeys(name for place in places for name in place.classes)),
-        "path.action": files[0].action,
-    }
+def _action(kind: str, tool: str) -> str:
+    if _DELETES.search(tool):
+        return "delete"
+    if kind == "file_write":
+        return "write"
+    return "list" if _LISTS.match(tool) else "read"

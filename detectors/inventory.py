@@ -104,6 +104,7 @@ class Inventory(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     approved: Approved | None = None
     email_domains: tuple[str, ...] = ()
     protected_branches: tuple[str, ...] = ()
+    masking: tuple[str, ...] = ()  # services and MCP servers whose responses must hold no secret and no personal data
     review: Review | None = None
     task_minutes: dict[str, int] = {}  # task → how long its credential need live
     unused_days: int = 0  # 0: the detectors' own default
@@ -122,6 +123,7 @@ class Inventory(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             approved=next((file.approved for file in reversed(files) if file.approved), None),
             email_domains=tuple(one for file in files for one in file.email_domains),
             protected_branches=tuple(one for file in files for one in file.protected_branches),
+            masking=tuple(one for file in files for one in file.masking),
             review=next((file.review for file in reversed(files) if file.review), None),
             task_minutes={task: most for file in files for task, most in file.task_minutes.items()},
             unused_days=next((file.unused_days for file in reversed(files) if file.unused_days), 0),

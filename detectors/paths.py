@@ -18,7 +18,7 @@ Scope: TypeAlias = Literal["inside", "outside", "home", "system", "temp", "unkno
 MAX_PATH = 4_096  # characters
 _DRIVE = re.compile(r"^[A-Za-z]:(?=[\\/]|$)")
 _HOMES = re.compile(
-    r"^(?:\$\{?HOME\}?|\$\{?USERPROFILE\}?|\$env:(?:HOME|USERPROFILE)|%USERPROFILE%|%HOMEDRIVE%%HOMEPATH%|%HOMEPATH%)(?=[\\/]|$)",
+    r"^(?:\$\{?(?:HOME|USERPROFILE)\}?|\$env:(?:HOME|USERPROFILE)|%USERPROFILE%|(?:%HOMEDRIVE%)?%HOMEPATH%)(?=[\\/]|$)",
     re.I,
 )
 _APPDATA = re.compile(r"^(?:%(LOCAL)?APPDATA%|\$env:(LOCAL)?APPDATA)(?=[\\/]|$)", re.I)
@@ -26,16 +26,18 @@ _TEMPS = re.compile(r"^(?:%TE?MP%|\$env:TE?MP|\$\{?TMPDIR\}?|\$\{?TE?MP\}?)(?=[\
 _SYSTEMS = re.compile(r"^(?:%(?:SYSTEMROOT|WINDIR)%|\$env:(?:SYSTEMROOT|WINDIR))(?=[\\/]|$)", re.I)
 _OWN_TREE = re.compile(r"^(?:\$\{?(?:PWD|CLAUDE_PROJECT_DIR|GITHUB_WORKSPACE|WORKSPACE)\}?|\$\(pwd\)|`pwd`)(?=[\\/]|$)")
 _TEMP = re.compile(
-    r"^(?:/private)?/(?:var/)?tmp(?:/|$)|^/dev/shm(?:/|$)|^/(?:private/)?var/folders/|^[a-z]:/(?:temp|tmp)(?:/|$)|/appdata/local/temp(?:/|$)|^[a-z]:/windows/temp(?:/|$)",
+    r"^(?:/private)?/(?:var/)?tmp(?:/|$)|^/dev/shm(?:/|$)|^/(?:private/)?var/folders/"
+    r"|^[a-z]:/(?:temp|tmp)(?:/|$)|/appdata/local/temp(?:/|$)|^[a-z]:/windows/temp(?:/|$)",
     re.I,
 )
 _HOME = re.compile(
-    r"^~|^/root(?:/|$)|^/(?:home|users)/[^/]+(?:/|$)|^[a-z]:/(?:users|documents and settings)/[^/]+(?:/|$)|^/(?:home|users)/?$|^[a-z]:/users/?$",
+    r"^~|^/root(?:/|$)|^/(?:home|users)(?:/|$)|^[a-z]:/(?:users|documents and settings)(?:/|$)",
     re.I,
 )
 _SYSTEM = re.compile(
-    r"^/(?:bin|boot|dev|etc|lib|lib32|lib64|libx32|lost\+found|opt|proc|run|sbin|srv|snap|sys|usr|var|private/etc|private/var|system|library|applications|volumes|cores)(?:/|$)"
-    r"|^/$|^[a-z]:/?$|^[a-z]:/(?:windows|program files|program files \(x86\)|programdata|boot|recovery|efi)(?:/|$)",
+    r"^/(?:bin|boot|dev|etc|lib|lib32|lib64|libx32|lost\+found|opt|proc|run|sbin|srv|snap|sys|usr|var)(?:/|$)"
+    r"|^/(?:private/etc|private/var|system|library|applications|volumes|cores)(?:/|$)|^/(?:\*.*)?$|^[a-z]:/?$"
+    r"|^[a-z]:/(?:windows|program files|program files \(x86\)|programdata|boot|recovery|efi)(?:/|$)",
     re.I,
 )
 
@@ -51,7 +53,7 @@ class Place(NamedTuple):
 @lru_cache(maxsize=8_192)
 def place(path: str, cwd: str = "", tree: str = "") -> Place:
     """Where the file is. `cwd` is the directory the path is seen from, `tree` the session's working tree."""
-    full = resolve(path, cwd or tree, tree)
+    full = resolve(path, cwd or tree, tree) if path.strip() else ""
     return Place(full, scope(full, resolve(tree, "", "") if tree else ""), classes(full))
 
 
@@ -63,17 +65,17 @@ def resolve(path: str, cwd: str, tree: str) -> str:
     path = path[:MAX_PATH].strip().strip("\"'`").replace("\x00", "")
     if path[:5].lower() == "file:":
         path = _from_uri(path)
+    if "\\" in path and ("/" not in path or _DRIVE.match(path) or path.startswith(("\\\\", "~", ".", "%", "$env:"))):
+        path = path.replace("\\", "/")
     path = _HOMES.sub("~", path)
     path = _APPDATA.sub(lambda found: "~/AppData/Local" if found[1] or found[2] else "~/AppData/Roaming", path)
     path = _SYSTEMS.sub("C:/Windows", _TEMPS.sub("/tmp", path))
     path = _OWN_TREE.sub(tree.replace("\\", "/") or ".", path)
-    if "\\" in path and (_DRIVE.match(path) or path.startswith(("\\\\", "~\\", ".\\", "..\\")) or "/" not in path):
-        path = path.replace("\\", "/")
     if path[:4] in ("//?/", "//./"):
         path = path[4:]
     if _DRIVE.match(path):
         path = path[0].upper() + path[1:]
-        path = re.sub(r"[. ]+(?=/|$)", lambda dots: dots[0] if set(dots[0]) == {"."} else "", path)
+        path = re.sub(r"(?<=[^./ ])[. ]+(?=/|$)", "", path)  # Windows drops them
         return _normal(path)
     if path.startswith(("/", "~")):
         return _normal(path)
@@ -110,7 +112,7 @@ def scope(full: str, tree: str = "") -> Scope:
         return "unknown"
     rooted = full.startswith(("/", "~")) or _DRIVE.match(full) is not None
     if not rooted:
-        if full.startswith("$") or full.startswith("%"):
+        if full.startswith(("$", "%", "`")):
             return "unknown"
         return "outside" if full == ".." or full.startswith("../") else "inside"
     if tree and tree not in ("/", "~") and _under(full, tree):

@@ -182,7 +182,12 @@ KINDS = (  # a hint may say more than is there, never less
     ),
     Kind("medical record", r"mrn|medical.?record|patient.?(id|no|number)|health.?insurance", _found(_MEDICAL)),
     Kind("date of birth", r"dob|date.?of.?birth|birth.?date|birthday|geburtsdatum", _found(_BORN)),
-    Kind("postal address", r"[0-9] [a-z]+ [a-z]*|(stra(ß|ss)e|weg|allee|platz) [0-9]", _found(_STREET)),
+    Kind(
+        "postal address",
+        r"[0-9] [a-z]+ ([a-z]+ ){0,2}(st|av|road|rd|la?n|dr|b(ou)?le?v|court|way|place)"
+        r"|(stra(ß|ss)e|weg|allee|platz) [0-9]",
+        _found(_STREET),
+    ),
 )
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from fnmatch import translate
 from functools import lru_cache
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias, get_args
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -30,6 +30,7 @@ Matter: TypeAlias = Literal[
 ]
 Matches: TypeAlias = Callable[[tuple[str, ...], str], bool]
 Day: TypeAlias = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+MATTERS: tuple[Matter, ...] = get_args(Matter)
 DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _UNITS = {"m": 60, "h": 3600, "d": 86_400}
 
@@ -43,6 +44,11 @@ class Names(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     allow: tuple[str, ...] | UnsetType = UNSET
     deny: tuple[str, ...] = ()
+
+    @property
+    def unlimited(self) -> bool:
+        """Whether there is no list of what is allowed."""
+        return isinstance(self.allow, UnsetType)
 
     def judge(self, names: Iterable[str], matches: Matches) -> Verdict:
         """The verdict on a thing that goes by several names."""

@@ -66,12 +66,32 @@ _ENVIRONMENT = re.compile(
     r"(?:^|[|;&(\s])(?:printenv|env|set|export -p|declare -x)(?:\s*$|\s*[|;&>]|\s+[A-Z_]+\s*$)"
     r"|echo\s+[\"']?\$\{?\w|os\.environ|process\.env|/proc/[\w*]+/environ"
 )
-_MANAGER = re.compile(
-    r"\bvault\s+(?:kv|read)\b|secretsmanager\s+get|ssm\s+get-parameter|gcloud\s+secrets"
-    r"|keyvault\s+secret|\bop\s+(?:read|item|run)\b"
-    r"|\bdoppler\s+(?:secrets|run)|\binfisical\b|kubectl"
-    r"\s+(?:get|describe)\s+secrets?|\bbw\s+get\b|\bpass\s+show\b|\bsops\b|lpass\s+show"
-    r"|security\s+find-\w+-password",
+_MANAGERS: dict[str, str] = {  # what reads a secret out of each, on a command line
+    "HashiCorp Vault": r"\bvault\s+(?:kv\s+get|read|unwrap|token\s+create)\b",
+    "AWS Secrets Manager": r"\bsecretsmanager\s+(?:batch-)?get-secret",
+    "AWS Parameter Store": r"\bssm\s+get-parameters?",
+    "Google Secret Manager": r"\bgcloud\s+(?:beta\s+)?secrets\s+versions\s+access",
+    "Azure Key Vault": r"\bkeyvault\s+(?:secret|key|certificate)\s+(?:show|download)",
+    "1Password": r"\bop\s+(?:read|item|run|inject|document)\b",
+    "Kubernetes": r"\b(?:kubectl|oc)\s+(?:-\S+\s+(?:\w[\w-]*\s+)?){0,4}(?:get|describe|extract)\s+"
+    r"(?:-\S+\s+(?:\w[\w-]*\s+)?){0,4}secrets?\b",
+    "Doppler": r"\bdoppler\s+(?:secrets|run)",
+    "Infisical": r"\binfisical\s+(?:secrets|run|export)",
+    "Bitwarden": r"\bbws?\s+(?:get|secret)\b",
+    "a password store": r"\bpass\s+(?:show\s+)?[\w-]+/\S|\blpass\s+show|\bkeyring\s+get\b|\bsecret-tool\s+lookup",
+    "SOPS": r"\bsops\s+(?:-d|--decrypt|decrypt|exec-env)\b",
+    "the system's keychain": r"\bsecurity\s+find-\w+-password",
+    "Chamber": r"\bchamber\s+(?:read|export|exec)\b",
+}
+_MANAGER = re.compile("|".join(f"(?P<m{i}>{pattern})" for i, pattern in enumerate(_MANAGERS.values())), re.IGNORECASE)
+_MANAGER_HOST = re.compile(
+    r"(?:^|[/@.])(?:secretmanager\.googleapis\.com|secretsmanager\.[\w-]+\.amazonaws\.com|[\w-]+\.vault\.azure\.net"
+    r"|api\.(?:doppler|infisical)\.com|[\w.-]*vault[\w.-]*(?::\d+)?/v1/)",
+    re.IGNORECASE,
+)
+_MANAGER_TOOL = re.compile(
+    r"(?:get|read|fetch|access|reveal|retrieve|lookup)_?secret|secret_?(?:value|manager)|hashicorp|(?:^|[_-])vault"
+    r"|1password|onepassword|bitwarden|key_?vault|infisical|doppler",
     re.IGNORECASE,
 )
 
@@ -140,11 +160,13 @@ def _entered(span: Span, match: SecretMatch, where: PathClass) -> Entered:
         return "CI log"
     if match.surface == "resource":
         return "environment"
+    if "environment_variable" in match.where:
+        return "environment"
     if match.surface != "result":
         return "hardcoded" if span.kind == "file_write" else "unknown"
-    line = span.text("command.line") or (span.text("arguments") if span.kind == "command" else "")
+    line = _line(span)
     name = span.text("path") or line
-    if _MANAGER.search(line):
+    if manager(span):
         return "secrets manager"
     if _ENV_FILE.search(name):
         return ".env file"
@@ -153,3 +175,18 @@ def _entered(span: Span, match: SecretMatch, where: PathClass) -> Entered:
     if span.kind == "file_read":
         return "config" if where in ("config", "ci", "secrets") else "hardcoded"
     return "tool result"
+
+
+def manager(span: Span) -> str:
+    """The secrets manager a call reads from; empty where it reads from none."""
+    found = _MANAGER.search(_line(span))
+    if found:
+        return list(_MANAGERS)[int((found.lastgroup or "m0")[1:])]
+    if _MANAGER_HOST.search(span.text("url")):
+        return "a secrets manager by HTTP"
+    named = _MANAGER_TOOL.search(f"{span.text('mcp.server')} {span.text('tool.name')}")
+    return f"the tool {span.text('tool.name')}"[:100] if named else ""
+
+
+def _line(span: Span) -> str:
+    return span.text("command.line") or (span.text("arguments") if span.kind == "command" else "")

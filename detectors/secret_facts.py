@@ -36,6 +36,8 @@ def _date(seconds: float) -> str:
 
 
 def _aws(secret: str) -> Iterator[str]:
+    if "ASIA" in secret[:4]:
+        yield "temporary, of one session"
     if account := aws_account(secret):
         yield f"account {account}"
 

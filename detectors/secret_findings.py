@@ -120,6 +120,7 @@ class SecretFindings(Detector[Span, Origins]):
                 "rotation": rule.rotation if rule else "unknown",
                 "static": str(rule.static).lower() if rule else "unknown",
                 "advice": _advice(seen, rule),
+                "runbook": _advice(seen, rule),
             },
             standards=rule.standards if rule else (),
         )

@@ -21,6 +21,7 @@ import yaml
 
 from detectors.errors import RuleError, RuleErrors
 from detectors.model import Category, Severity
+from detectors.rule_file import unreadable
 from detectors.secret_checks import CHECKS
 from detectors.secret_made import MADE
 
@@ -132,9 +133,7 @@ def _decode(file: Path) -> Iterator[tuple[str, SecretRule | RuleError]]:
     try:
         raw: Any = yaml.load(file.read_text("utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        line = getattr(getattr(error, "problem_mark", None), "line", None)
-        where = "$" if line is None else f"line {line + 1}"
-        raise RuleError(str(file), where, f"not readable as YAML: {type(error).__name__}") from error
+        raise unreadable(file, error) from error
     try:
         groups = msgspec.convert(raw, list[Group])
     except msgspec.ValidationError as error:

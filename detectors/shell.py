@@ -9,43 +9,27 @@ Bounds: 32,768 characters are parsed and as many again cut into raw words, 256 c
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Literal, TypeAlias
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from typing import TypeAlias
 
 import tree_sitter
 import tree_sitter_bash
 
-Origin: TypeAlias = Literal["line", "substitution", "heredoc", "script", "code", "decoded"]
+from detectors.shell_values import braces, join, literal_output
+from detectors.simple import Origin, Simple
+
 Node: TypeAlias = tree_sitter.Node
 
 MAX_PARSED = 32_768  # characters
 MAX_COMMANDS = 256
+MAX_STEPS = 4_096  # statements, those of loops and functions counted each time
 MAX_DEPTH = 24  # of statements and words, one inside the other
 MAX_WORDS = 512  # of one command
 MAX_WORD = 16_384  # characters of one word
-MAX_BRACES = 32  # words that one word with braces becomes
+MAX_ROUNDS = 16  # of a loop
 
 _PARSER = tree_sitter.Parser(tree_sitter.Language(tree_sitter_bash.language()))
-
-
-class Simple:
-    """One simple command: what is run with which words, where its input comes from and its output goes."""
-
-    __slots__ = (
-        "after", "assigns", "before", "cwd", "fed", "origin", "parsed", "reads", "stdin", "words", "wrappers", "writes",
-    )  # fmt: skip
-
-    def __init__(self, words: list[str], cwd: str, origin: Origin, *, parsed: bool = True) -> None:
-        self.words = words
-        self.assigns: list[tuple[str, str]] = []
-        self.reads: list[str] = []  # by redirection
-        self.writes: list[str] = []
-        self.stdin: str | None = None  # what is fed to it, where that stands in the text
-        self.before: list[Simple] = []  # the pipe's stage before
-        self.after: list[Simple] = []
-        self.fed: list[Simple] = []  # commands whose output stands among its words
-        self.wrappers: tuple[str, ...] = ()
-        self.cwd, self.origin, self.parsed = cwd, origin, parsed
 
 
 def commands(
@@ -109,13 +93,18 @@ def _ansi(found: re.Match[str]) -> str:
 
 
 class _Walk:
-    """One pass over the tree of one text. Variables and the directory are followed as far as their values are literal."""
+    """One pass over the tree of one text. Variables and the directory are followed as far as they are literal."""
 
     def __init__(self, text: str, origin: Origin, cwd: str, variables: dict[str, str]) -> None:
         self._source = text.encode("utf-8", "replace")
         self._origin, self._cwd, self._variables = origin, cwd, variables
         self._aliases: dict[str, list[str]] = {}
-        self._depth = 0
+        self._carried: dict[str, list[Simple]] = {}  # commands whose output is in a variable
+        self._used: list[Simple] = []  # those of the variables read since
+        self._functions: dict[str, Node] = {}
+        self._open: list[str] = []  # functions being walked
+        self._called: set[str] = set()
+        self._depth = self._steps = 0
         self._parsed = True
         self.found: list[Simple] = []
 
@@ -131,6 +120,8 @@ class _Walk:
             self._parsed = True
             seen = {tuple(simple.words) for simple in self.found[:known]}
             self.found[known:] = [s for s in self.found[known:] if s.stdin or tuple(s.words) not in seen]
+        for name in [name for name in self._functions if name not in self._called]:
+            self._body(name, [])  # nobody calls it: what it would do
 
     def _text(self, node: Node) -> str:
         return self._source[node.start_byte : node.end_byte].decode("utf-8", "replace")
@@ -139,7 +130,10 @@ class _Walk:
 
     def _statement(self, node: Node) -> list[Simple]:
         """The simple commands of a statement; those of substitutions go to `found` only."""
-        if self._depth >= MAX_DEPTH or len(self.found) >= MAX_COMMANDS:
+        self._steps += 1
+        if len(self.found) >= MAX_COMMANDS or self._steps > MAX_STEPS:
+            return []
+        if self._depth >= MAX_DEPTH:
             self.found.extend(_raw(self._text(node)[:MAX_WORD], self._origin, self._cwd))
             return []
         self._depth += 1
@@ -153,11 +147,14 @@ class _Walk:
         if node.type in _WORDS:
             self._word(node)
             return []
+        return self._children(node)
+
+    def _children(self, node: Node) -> list[Simple]:
         return [simple for child in node.children if child.is_named for simple in self._statement(child)]
 
     def _scoped(self, node: Node) -> list[Simple]:
         kept = self._cwd, dict(self._variables)
-        found = self._inner(node)
+        found = self._children(node)
         self._cwd, self._variables = kept
         return found
 
@@ -167,10 +164,12 @@ class _Walk:
 
     @staticmethod
     def _joined(stages: list[list[Simple]]) -> list[Simple]:
-        for one, other in zip(stages, stages[1:], strict=False):
+        for one, other in pairwise(stages):
             one[-1].after = other
             for simple in other:
                 simple.before = one
+            if other[0].stdin is None and len(one) == 1 and (said := literal_output(one[0])) is not None:
+                other[0].stdin, other[0].decoded = said
         return [simple for stage in stages for simple in stage]
 
     def _redirected(self, node: Node) -> list[Simple]:
@@ -214,6 +213,7 @@ class _Walk:
         quoted = start is not None and self._text(start).startswith(_QUOTED_START)
         dash = bool(node.children) and self._text(node.children[0]) == "<<-"
         more: list[Simple] = []
+        piped: list[Simple] = []
         apart = False
         for child in node.children:
             if child.type == "heredoc_body":
@@ -230,14 +230,17 @@ class _Walk:
             else:
                 right = self._statement(child)
                 if right and not apart:
-                    self._joined([[writer], [s for s in right if not s.before]])
+                    piped = [one for one in right if not one.before]
                 more += right
+        if piped:
+            self._joined([[writer], piped])
         return more
 
     def _command(self, node: Node) -> list[Simple]:
         words: list[str] = []
         simple = Simple(words, self._cwd, self._origin, parsed=self._parsed)
         redirects = []
+        self._used = []
         known = len(self.found)
         for child in node.children:
             kind = child.type
@@ -254,12 +257,40 @@ class _Walk:
                 words.extend(self._word(child))
             if len(words) > MAX_WORDS:
                 break
-        simple.fed = self.found[known:]
         for child in redirects:
             self._redirect(child, simple, simple)
+        simple.fed = self.found[known:] + self._used
+        simple.name = words[0] if words else ""
         self.found.append(simple)
         self._follow(simple)
+        simple.local = bool(words) and words[0] in self._functions
+        if simple.local and words[0] not in self._open:
+            return [simple, *self._body(words[0], words[1:])]
         return [simple]
+
+    def _body(self, name: str, args: list[str]) -> list[Simple]:
+        """The commands of a function called with these words."""
+        self._called.add(name)
+        kept = self._variables
+        self._variables = {**kept, **{str(i): word for i, word in enumerate(args[:9], 1)}}
+        if args:
+            self._variables["@"] = self._variables["*"] = " ".join(args)[:MAX_WORD]
+        self._open.append(name)
+        try:
+            return self._inner(self._functions[name])
+        finally:
+            self._open.pop()
+            self._variables = {
+                **kept,
+                **{k: v for k, v in self._variables.items() if not k.isdigit() and k not in "@*"},
+            }
+
+    def _function(self, node: Node) -> list[Simple]:
+        name, body = node.child_by_field_name("name"), node.child_by_field_name("body")
+        if name is None or body is None or len(self._functions) >= MAX_COMMANDS:
+            return self._inner(node)
+        self._functions[self._text(name)] = body
+        return []
 
     def _name(self, node: Node) -> list[str]:
         words = [word for child in node.children for word in self._word(child)]
@@ -298,25 +329,30 @@ class _Walk:
                 simple.words.extend(self._word(child))
             else:
                 simple.words.append(self._text(child))
+        simple.name = simple.words[0] if simple.words else ""
         simple.fed = self.found[known:]
         self.found.append(simple)
         return [simple]
 
     def _assignment(self, node: Node) -> list[Simple]:
-        name, value = self._assigned(node)
-        self._variables[name] = value
+        simple = Simple([], self._cwd, self._origin, parsed=self._parsed)
+        simple.assigns.append(self._assigned(node))
+        self._variables.update(simple.assigns)
+        self.found.append(simple)
         return []
 
     def _assigned(self, node: Node) -> tuple[str, str]:
         name, value = node.child_by_field_name("name"), node.child_by_field_name("value")
+        known, self._used = len(self.found), []
         said = " ".join(self._word(value, split=False)) if value is not None else ""
         called = self._text(name) if name is not None else ""
         if any(child.type == "+=" for child in node.children):
             said = self._variables.get(called, "") + said
+        self._carried[called] = (self.found[known:] + self._used)[:MAX_COMMANDS]
         return called, said[:MAX_WORD]
 
     def _loop(self, node: Node) -> list[Simple]:
-        """A `for` over literal words: its body is read once, the variable as its first word, when there is but one."""
+        """A `for`: its body is read for each of the literal words it goes over, as far as 16."""
         name = node.child_by_field_name("variable")
         values = [word for child in node.children_by_field_name("value") for word in self._word(child)]
         body = node.child_by_field_name("body")
@@ -324,7 +360,7 @@ class _Walk:
             return []
         called = self._text(name) if name is not None else ""
         found: list[Simple] = []
-        for value in values[:MAX_BRACES] or [""]:
+        for value in values[:MAX_ROUNDS] or [""]:
             if called and value:
                 self._variables[called] = value
             elif called:
@@ -347,7 +383,7 @@ class _Walk:
         finally:
             self._depth -= 1
         text = text[:MAX_WORD]
-        if split and loose:
+        if split and loose and "$(" not in text and "`" not in text:
             return text.split()[:MAX_WORDS]
         if split and node.type == "concatenation" and "{" in text and "," in text:
             return braces(text) if all(c.type in ("word", "number", "raw_string") for c in node.children) else [text]
@@ -382,7 +418,7 @@ class _Walk:
                 loose, at = loose or split, child.end_byte
             return "".join(parts), loose
         if any(child.is_named for child in node.children):
-            self._inner(node)
+            self._children(node)
         return self._text(node), False
 
     def _filled(self, node: Node, start: int, end: int) -> str:
@@ -402,6 +438,7 @@ class _Walk:
         if name == "IFS":
             return " ", True
         signs = {child.type for child in node.children if not child.is_named}
+        self._used = self._used + self._carried.get(name, [])[:MAX_STEPS]
         if name in self._variables and not signs & _ALTERING:
             return self._variables[name], True
         if name not in self._variables and signs & {":-", "-", ":=", "="} and len(named) > 1:
@@ -418,10 +455,8 @@ class _Walk:
         inside = self._scoped(node)
         self._origin = origin
         said = literal_output(inside[-1]) if inside and len(self.found) > kept else None
-        return (self._text(node), False) if said is None else (said.rstrip("\n"), True)
+        return (self._text(node), False) if said is None else (said[0].rstrip("\n"), True)
 
-
-literal_output: Callable[[Simple], str | None] = lambda simple: None
 
 _EXPANDED = frozenset({"simple_expansion", "expansion", "command_substitution", "process_substitution"})
 _WORDS = frozenset(
@@ -444,25 +479,5 @@ _STATEMENTS: dict[str, Callable[[_Walk, Node], list[Simple]]] = {
     "unset_command": _Walk._declaration,
     "variable_assignment": _Walk._assignment,
     "for_statement": _Walk._loop,
+    "function_definition": _Walk._function,
 }
-
-
-def join(base: str, path: str) -> str:
-    """A path seen from a directory, both as written."""
-    if not base or path.startswith(("/", "~", "$")) or path[1:2] == ":":
-        return path
-    return f"{base.rstrip('/')}/{path}"
-
-
-def braces(text: str) -> list[str]:
-    """Words of `a{b,c}`, at most 32."""
-    done: list[str] = []
-    todo = [text]
-    while todo and len(done) + len(todo) <= MAX_BRACES:
-        word = todo.pop(0)
-        found = re.search(r"\{([^{}]*,[^{}]*)\}", word)
-        if found is None:
-            done.append(word)
-            continue
-        todo += [word[: found.start()] + part + word[found.end() :] for part in found[1].split(",")]
-    return done + todo[: MAX_BRACES - len(done)]

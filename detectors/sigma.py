@@ -19,6 +19,7 @@ from sigma import conditions as sc
 from sigma import types as st
 
 from detectors.model import Scalar, Span
+from detectors.sigma_literals import required
 
 Value: TypeAlias = Scalar | tuple[str, ...] | None
 Get: TypeAlias = Callable[[Span], Value]
@@ -39,9 +40,9 @@ FEW = frozenset(  # fields of few values: that one of them shows says little
     {"command.effect", "command.origin", "sql.kind", "sql.target", "sql.bounded", "code.language", "parsed"}
     | {"path.scope", "path.class", "path.action", "egress.scheme", "approval.decision", "approval.source"}
 )
-_LITERAL = re2.compile(r"[A-Za-z0-9_ ./:@=-]+")
-_CLASS = re2.compile(r"\\[pP]\{[^}]*\}|\\.|\[(?:\\.|[^\]\\])*\]|\{[^}]*\}|\(\?[a-zA-Z:<>!=]*")
-_LOOSE = re2.compile(r"\\.|\{(\d+),(\d+)\}")
+_INLINE = re2.compile(r"\(\?[a-zA-Z]*i")  # an expression that says itself that case means nothing
+_LOOSE = re2.compile(r"\\.|\{(\d+),(\d+)\}|\[\^?\]?(?:\\.|\[:\w+:\]|[^\]\\])*\]|\^")
+_OVER_LINES = re2.compile(r"\[\^|\\[DW]|\(\?[imU]*s")  # may run on over the end of a line
 _ENDS = {r"\A": "^", r"\z": "$"}  # a field is one stretch of the text that is scanned
 WIDE = 8  # a repeat up to more than this is looked for as one without end: the scan's automaton stays small
 
@@ -256,14 +257,28 @@ def _regex(field: str, get: Get, pattern: str, flags: set[str]) -> Condition:
     except re2.error as error:
         raise Unsupported(f"{field}: regular expression: {error}") from None
 
+    caseless = "i" in flags or _INLINE.search(pattern) is not None
+    words = required(pattern)
+
     def test(span: Span) -> bool:
-        return any(search(_text(one)) is not None for one in _each(get(span)))
+        for one in _each(get(span)):
+            text = _text(one)
+            if (caseless or _holds(text, words)) and search(text) is not None:
+                return True
+        return False
 
     if search("") is not None:
         return Condition(test, frozenset((Sign(field),)), 0.1, frozenset((field,)))
-    literal = max((len(run.group()) for run in _LITERAL.finditer(_CLASS.sub("\x00", pattern))), default=0)
+    if words:
+        signs = frozenset(Sign(field, re2.escape(word), caseless) for word in words[0])
+        return Condition(test, signs, _rarity(field, min(map(len, words[0]))), frozenset((field,)))
     sign = Sign(field, _LOOSE.sub(_loosened, pattern), "i" in flags, "s" in flags)
-    return Condition(test, frozenset((sign,)), _rarity(field, literal), frozenset((field,)))
+    return Condition(test, frozenset((sign,)), _rarity(field, 1), frozenset((field,)))
+
+
+def _holds(text: str, words: Sequence[frozenset[str]]) -> bool:
+    """Whether the text has a word of every set: told much sooner than by the expression."""
+    return all(any(word in text for word in some) for some in words)
 
 
 def _loosened(found: Any) -> str:

@@ -21,6 +21,9 @@ _NAME = re.compile(r"(?=.{1,253}$)(?:[\w-]{1,63}\.)*[\w-]{1,63}\.?", re.A)
 _BUCKETS = {"s3": "s3.amazonaws.com", "gs": "storage.googleapis.com"}
 
 
+REMOTE = re.compile(r"((?:[\w.+-]+@)?(?:[\w-]{2,}|(?:[\w-]+\.)+[\w-]+|\[[0-9a-fA-F:]+\])):(?!//|\\)")  # host:path
+
+
 class Destination(NamedTuple):
     """Where something goes: host in lower case, its registered domain, the scheme where a URL told it, the port."""
 
@@ -29,11 +32,17 @@ class Destination(NamedTuple):
     scheme: str = ""
     port: int | None = None
     user: bool = False  # whether the URL holds a user or a password
+    scope: str = "public"  # local, private or public
 
 
 @lru_cache(maxsize=4_096)
 def destination(text: str, scheme: str = "") -> Destination | None:
-    """Where a URL or a bare host, host:port, user@host leads; None for what has no host and for this very machine."""
+    """Where a URL or a bare host, host:port, user@host leads; None for what names no host.
+
+    This very machine has no registered domain: nothing leaves by talking to it.
+    """
+    if text.startswith(("data:", "javascript:", "mailto:", "about:", "blob:")):
+        return None
     said, found, rest = text[:MAX_URL].strip().strip("\"'").partition("://")
     if found:
         scheme = said.lower()
@@ -52,9 +61,11 @@ def destination(text: str, scheme: str = "") -> Destination | None:
     except ValueError:
         port = None
     host = host.rstrip(".").lower()
-    if not host or local(host) or not (_NAME.fullmatch(host) or ":" in host):
+    if not host or not (_NAME.fullmatch(host) or ":" in host):
         return None
-    return Destination(host, registered(host), scheme, port, user)
+    if local(host):
+        return Destination(host, "", scheme, port, user, "local")
+    return Destination(host, registered(host), scheme, port, user, "private" if private(host) else "public")
 
 
 @lru_cache(maxsize=4_096)
@@ -85,6 +96,23 @@ def local(host: str) -> bool:
         return True
     number = address(host)
     return number is not None and number.is_loopback
+
+
+_PRIVATE = tuple(
+    map(
+        ipaddress.ip_network,
+        ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "100.64.0.0/10", "fc00::/7", "fe80::/10"),
+    )
+)
+_PRIVATE_NAMES = (".internal", ".local", ".lan", ".localdomain", ".home.arpa", ".intranet", ".corp", ".svc")
+
+
+def private(host: str) -> bool:
+    """Whether a host can only be in a network of one's own: a private address, a bare name, an inner domain."""
+    number = address(host)
+    if number is not None:
+        return any(number in network for network in _PRIVATE if network.version == number.version)
+    return "." not in host or host.endswith(_PRIVATE_NAMES)
 
 
 def urls(text: str) -> list[str]:

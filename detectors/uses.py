@@ -13,12 +13,13 @@ from urllib.parse import unquote
 from detectors import facts
 from detectors.egress import hosts_of
 from detectors.model import Span
+from detectors.path_classes import classes
 from detectors.policy import CLASS, Matter
 
 CALLS = frozenset({"tool_call", "mcp_call", "command", "file_read", "file_write", "http_egress", "db_query"})
 MAX_USES = 64  # of one span
 _HOME = re.compile(r"(?:/home/[^/]+|/Users/[^/]+|/root|[A-Za-z]:[/\\]Users[/\\][^/\\]+)(?=[/\\]|\Z)")
-_READS, _WRITES = frozenset({"read", "execute"}), frozenset({"write", "delete"})
+_WRITES = frozenset({"write", "delete"})
 _HOST = r"(?P<host>[A-Za-z0-9.-]+\.[A-Za-z]{2,})"
 _PATH = r"(?P<name>[\w.-]+(?:/[\w.-]+)+)/?(?:[@#?]|\Z)"
 _URL = re.compile(rf"(?:git\+)?(?:https?|ssh|git)://(?:[^@/\s]*@)?{_HOST}(?::\d+)?/{_PATH}")
@@ -77,15 +78,11 @@ def _call(span: Span) -> Iterator[Use]:
 def _paths(span: Span, acts: Sequence[facts.Act]) -> Iterator[Use]:
     tree = span.text("workdir")
     for act in acts:
-        full = act.get("path.full")
-        if not isinstance(full, str) or not full:
-            continue
-        actions = values(act, "path.action")
-        classes = tuple(CLASS + one for one in values(act, "path.class"))
-        spelled = spell(full, tree)
-        also = tuple(dict.fromkeys((full, *classes))) if spelled != full else classes
-        writes = not _WRITES.isdisjoint(actions) or (not actions and span.kind == "file_write")
-        yield Use("write" if writes else "read", spelled, also)
+        writes = not _WRITES.isdisjoint(values(act, "path.action"))
+        for full in values(act, "path.full"):
+            spelled = spell(full, tree)
+            kinds = tuple(CLASS + one for one in classes(full))
+            yield Use("write" if writes else "read", spelled, (full, *kinds) if spelled != full else kinds)
 
 
 def values(act: facts.Act, field: str) -> tuple[str, ...]:

@@ -20,18 +20,6 @@ MAX_TOLD = 128
 MAX_CALLS = 128
 MAX_WAITING = 16  # calls whose approval may still come
 MAX_NAME = 200
-SQL_EFFECTS = {
-    "select": "read",
-    "insert": "write",
-    "update": "write",
-    "merge": "write",
-    "delete": "delete",
-    "drop": "delete",
-    "truncate": "delete",
-    "alter": "write",
-    "grant": "grant",
-    "revoke": "grant",
-}
 RULES: Mapping[Matter, str] = MappingProxyType(
     {
         "tools": "policy.tool",
@@ -287,9 +275,7 @@ def effects_of(span: Span) -> tuple[frozenset[str], frozenset[str]]:
     effects: set[str] = set()
     classes: set[str] = set()
     for act in facts.of(span).acts:
-        effects.update(uses.values(act, "command.effect"))
-        effects.update(uses.values(act, "path.action"))
-        effects.update(SQL_EFFECTS.get(kind, kind) for kind in uses.values(act, "sql.kind"))
+        effects.update(uses.values(act, "effect"))
         classes.update(uses.values(act, "path.class"))
     return frozenset(effects), frozenset(classes)
 

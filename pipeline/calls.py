@@ -12,8 +12,9 @@ from pipeline.dialect import Dialect, Dialects
 from pipeline.targets import Names
 
 CLIENT, SERVER = 3, 2
+_AIMED = frozenset(("url", "command.line", "code"))
 _JSON = frozenset(("{", "["))
-_DETAILS = frozenset(("command.line", "url", "db.statement"))
+_DETAILS = frozenset(("command.line", "code", "url", "db.statement"))
 
 
 class Calls:
@@ -22,6 +23,7 @@ class Calls:
     def __init__(self, dialects: Dialects) -> None:
         names = dialects.common.arguments
         self._commands, self._paths = Names(names["command"]), Names(names["path"])
+        self._codes, self._directories = Names(names["code"]), Names(names["cwd"])
         self._urls, self._statements = Names(names["url"]), Names(names["statement"])
         self._tool_kind = lru_cache(8192)(dialects.tool_kind)
 
@@ -45,7 +47,9 @@ class Calls:
         if opened is None and text[:1] in _JSON:
             aside["truncated"] = True
         objects = targets.levels(opened)
-        if tool_kind == "command" or "command.args" in aside:
+        if tool_kind == "code":
+            tool_kind = self._code(opened, objects, text, fields)
+        elif tool_kind == "command" or "command.args" in aside:
             self._command(tool_kind, opened, objects, text, fields, aside)
         elif text and "path" not in fields:
             self._path(opened, objects, text, fields)
@@ -55,7 +59,9 @@ class Calls:
             url = targets.argument(objects, self._urls)
             if "://" in url:
                 fields["url"] = url
-        if "url" in fields or "command.line" in fields or tool_kind == "http_egress":
+        if tool_kind == "command" and "cwd" not in fields and (cwd := targets.argument(objects, self._directories)):
+            fields["cwd"] = cwd
+        if not fields.keys().isdisjoint(_AIMED) or tool_kind == "http_egress":
             self._aim(tool_kind, text, fields)
         if tool_kind and not (mcp and (tool_kind.startswith("file_") or fields.keys().isdisjoint(_DETAILS))):
             return tool_kind
@@ -114,6 +120,15 @@ class Calls:
         if len(line) > len(str(fields.get("command.line", ""))):
             fields["command.line"] = line
 
+    def _code(self, opened: Any, objects: list[dict[str, Any]], text: str, fields: dict[str, Scalar]) -> str:
+        """The script a tool is given to run; running one is a command."""
+        code = targets.argument(objects, self._codes)
+        if not code and opened is None and text:
+            code = targets.cut_argument(text, self._codes.ordered) or ("" if text.lstrip().startswith("{") else text)
+        if code:
+            fields["code"] = code
+        return "command"
+
     def _path(self, opened: Any, objects: list[dict[str, Any]], text: str, fields: dict[str, Scalar]) -> None:
         path = targets.argument(objects, self._paths) or targets.patched_path(text)
         if not path and opened is None:
@@ -128,7 +143,7 @@ class Calls:
         if url := fields.get("url"):
             place = targets.endpoint(str(url))
             found = [place.host] if place else []
-        if line := fields.get("command.line"):
+        if line := fields.get("command.line") or fields.get("code"):
             found += targets.command_hosts(str(line))
         elif tool_kind == "http_egress" and text:
             named = targets.urls(text)
@@ -145,6 +160,8 @@ class Calls:
             return self._traffic(dialect, span_kind, fields, aside)
         if "db.system" in fields:
             fields.pop("egress.port", None)
+            if found := targets.endpoint(str(aside.get("url.host", ""))):
+                fields["db.host"] = found.host
             return "db_query"
         if "command.args" in aside or "command.line" in fields:
             self._command("", None, [], "", fields, aside)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipeline import errors
+from replay.policy_commands import policy_app
 
 if TYPE_CHECKING:
     from pipeline.settings import Settings
@@ -47,6 +48,7 @@ token_app = typer.Typer(help="Bearer tokens of emitters.", no_args_is_help=True)
 app.add_typer(rules_app, name="rules")
 app.add_typer(replay_app, name="replay")
 app.add_typer(token_app, name="token")
+app.add_typer(policy_app, name="policy")
 
 
 class Level(StrEnum):
@@ -65,6 +67,7 @@ class RuleKind(StrEnum):
     secret = "secret"
     behaviour = "behaviour"
     correlation = "correlation"
+    detector = "detector"
 
 
 class Importable(StrEnum):
@@ -253,12 +256,18 @@ def rules_check(
     folders: Annotated[list[Path] | None, typer.Argument(help="further folders of rules")] = None,
     overrides: Overrides = None,
 ) -> None:
-    """Read every rule, run every secret rule's examples through both passes, and print all faults; 4 when any."""
+    """Read every rule, lint it, run its examples, and print all faults with file and line; 4 when any.
+
+    A fault: what is no rule, a rule that cannot fire, an example that does not hold, an unknown standards id or row.
+    What only makes a rule hard to read (no runbook, no blind spots, no examples) is a fault in ours, a note in yours.
+    """
     from pipeline import rule_table
 
     settings = _settings(context)
     found = _ruleset(context, folders or [], overrides)
-    wrong = rule_table.unproved(found, settings)
+    wrong, notes = rule_table.checked(found, settings)
+    for line in notes:
+        print(f"spanwatch: note: {line}", file=sys.stderr)
     for line in wrong:
         print(f"spanwatch: {line}", file=sys.stderr)
     kinds = {"secret": found.secrets, "behaviour": found.behaviour, "correlation": found.correlation}
@@ -279,6 +288,23 @@ def rules_list(
 
     rows = rule_table.rows(_ruleset(context, folders or [], overrides), kind.value if kind else None)
     rule_table.show(rows, as_json=as_json)
+
+
+@rules_app.command("new")
+def rules_new(
+    name: Annotated[str, typer.Argument(metavar="THEME.THING", help="name of the rule; it is never changed")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="write here; default: standard output")] = None,
+) -> None:
+    """Write the skeleton of a Sigma rule. `rules check` refuses it until its examples are real."""
+    from pipeline import rule_table
+
+    text = rule_table.skeleton(name)
+    if out is None:
+        print(text, end="")
+    elif out.exists():
+        raise errors.RuleError(str(out), "$", "is there already")
+    else:
+        out.write_text(text, "utf-8")
 
 
 @rules_app.command("import")

@@ -86,6 +86,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """One emitter family: how to recognise it and what its own keys mean, put before the common ones.
 
     `agent_entity`: (attribute, value, key): where the attribute has the value, the key names the agent.
+    `proxy`: its records are about agents, and it is none.
     `config`: keys that say how the agent is set up; their digest is the record's `config.digest`.
     """
 
@@ -97,6 +98,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     tokens_exclude_cache: bool = False
     session_on_resource: bool = True
     session_from_run: bool = False
+    proxy: bool = False
     mcp_tool_type: str = ""
     agent_entity: tuple[str, str, str] | None = None
     config: tuple[str, ...] = ()

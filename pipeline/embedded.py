@@ -146,7 +146,7 @@ class Embedded:
         self._server = GatewayServer(receiver, settings.gateway, self.metrics, self.ready)
         await self._server.start()
         self._drain.start()
-        self._watching = asyncio.create_task(Reload(settings, rules, self.metrics, self._use).run())
+        self._watching = asyncio.create_task(Reload(settings, rules, self.metrics, self._use, intake.submit).run())
 
     async def _use(self, ready: Ready) -> None:
         """Other rules: masking at once, detecting between two steps of the worker."""

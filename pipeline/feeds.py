@@ -167,9 +167,10 @@ class ReviewGiven(Feed, frozen=True, kw_only=True, tag="review"):
     repo: str
     change: str
     reviewer: str
+    branch: str = ""
     human: bool = True
     verdict: str = "approved"
-    seconds: float = -1.0
+    seconds: float | None = None
 
 
 class Merge(Feed, frozen=True, kw_only=True, tag="merge"):
@@ -183,9 +184,10 @@ class Merge(Feed, frozen=True, kw_only=True, tag="merge"):
     shas: Names = ()
     author: str = ""
     merged_by: str = ""
+    message: str = ""
     lines: int = 0
     reviewers: Names = ()
-    review_seconds: float = -1.0
+    review_seconds: float | None = None
 
 
 class Commit(Feed, frozen=True, kw_only=True, tag="commit"):

@@ -85,7 +85,7 @@ class Ingest:
     """Decode, mask, normalise. Keeps caches and the sessions of recent traces, never a raw secret past a request."""
 
     def __init__(self, scanner: Scanner, limits: Gateway, key: bytes) -> None:
-        self.counts: Counter[str] = Counter()  # records, spans, dead_letters, unresolved, truncated, clamped
+        self.counts: Counter[str] = Counter()  # records, spans, dead_letters, unresolved, nobody, truncated, clamped
         self.masked: Counter[str] = Counter()  # by rule id
         self._limits, self._key = limits, key
         self._normaliser = Normaliser(dialect.load())
@@ -339,6 +339,8 @@ class Ingest:
         if session_from == "none":
             self.counts["unresolved"] += 1
         agent_id, agent_type = self._traces.agent_of(meaning, known, service)
+        if not agent_id and session_from != "attribute" and meaning.fields.keys().isdisjoint(("user", "credential")):
+            self.counts["nobody"] += 1
         call_id = meaning.call_id
         if len(session) + len(agent_id) + len(agent_type) + len(call_id) > MAX_ID:
             session, agent_id, agent_type, call_id = map(short, (session, agent_id, agent_type, call_id))

@@ -48,7 +48,7 @@ class KafkaGateway:
         async def use(ready: Ready) -> None:
             await asyncio.to_thread(ingest.use, ready.scanner)
 
-        self._watching = asyncio.create_task(Reload(settings, rules, self.metrics, use).run())
+        self._watching = asyncio.create_task(Reload(settings, rules, self.metrics, use, self._intake.submit).run())
         return self
 
     async def __aexit__(self, *_: Any) -> None:

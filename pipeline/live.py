@@ -23,7 +23,7 @@ from mode import CrashingSupervisor
 
 import detectors
 from detectors.engine import AnyDetector
-from detectors.model import Sighting, Window
+from detectors.model import Sighting, Span, Window
 from detectors.rule import RuleSet
 from detectors.secret_findings import spared
 from pipeline import build, garbage, kafka, telemetry
@@ -142,7 +142,7 @@ class Live:
 
         @app.task  # type: ignore[untyped-decorator]  # Faust ships no types
         async def reload() -> None:
-            await Reload(self.settings, self.rules, self.metrics, self._use).run()
+            await Reload(self.settings, self.rules, self.metrics, self._use, self._tell).run()
 
         @app.task  # type: ignore[untyped-decorator]  # Faust ships no types
         async def checkpoint() -> None:
@@ -163,6 +163,13 @@ class Live:
             loaded = await asyncio.to_thread(detectors.load, ready.rules)  # matchers are not for several threads
             self._loaded[stage.topic] = loaded
             await stage.change(lambda worker, loaded=loaded: worker.use(loaded, ready.rules.hash))  # type: ignore[misc]  # bound early
+
+    async def _tell(self, spans: Sequence[Span], dead_letters: Sequence[DeadLetter]) -> None:
+        """Spans about this process itself, to whichever partition is theirs."""
+        names = self.settings.kafka
+        await self._producer.send(
+            kafka.span_messages(spans, dead_letters, topic=names.topic_spans, partitions=names.partitions)
+        )
 
     # what the stages' threads send to the broker
 

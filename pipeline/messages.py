@@ -75,16 +75,52 @@ _FAILED = (msgspec.MsgspecError, RecursionError, UnicodeError)
 
 
 def last_user(text: str) -> str:
-    """The last message of the user in a JSON array of messages; empty where there is none."""
+    """The last words of the user in a JSON array of messages; empty where there are none.
+
+    Results of tools that an API hands over in the user's name are not the user's words.
+    """
     try:
         for message in reversed(_array(text)):
-            if message.role == "user" and (said := _parts(message.opened())):
+            if message.role == "user" and (said := _parts(_own(message.opened()))):
                 return "\n".join(said)
     except _FAILED:
         for loose in reversed(_messages(text)):
-            if loose.get("role") == "user" and (said := _parts(loose)):
+            if loose.get("role") == "user" and (said := _parts(_own(loose))):
                 return "\n".join(said)
     return ""
+
+
+def results(text: str) -> str:
+    """What tools answered since the model last spoke: the newest messages of a JSON array, back to the model's."""
+    role = text[(place := text.rfind('"role"')) : place + 24] if '"role"' in text else ""
+    if not ("tool" in role or "function" in role or ("user" in role and '"tool_result"' in text)):
+        return ""
+    found: list[str] = []
+    try:
+        for message in reversed(_array(text)):
+            if message.role in ("assistant", "model", "system", "developer"):
+                break
+            opened = message.opened()
+            if message.role in ("tool", "function"):
+                found += _parts(opened)
+            elif isinstance(body := opened.get("parts") or opened.get("content"), list):
+                found += [said for part in body if _answer(part) and (said := _part(part))]
+    except _FAILED:
+        return ""
+    return "\n\n".join(reversed(found))
+
+
+def _own(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A message without the results of tools in it."""
+    for name in ("parts", "content"):
+        body = message.get(name)
+        if isinstance(body, list) and any(map(_answer, body)):
+            return {**message, name: [part for part in body if not _answer(part)]}
+    return message
+
+
+def _answer(part: Any) -> bool:
+    return type(part) is dict and part.get("type") in ("tool_result", "tool_call_response", "function_call_output")
 
 
 def instructions(text: str) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from detectors.model import Scalar, SecretMatch, digest
-from pipeline import approval, feeds, messages, targets
+from pipeline import approval, commits, feeds, messages, targets
 from pipeline.calls import Calls
 from pipeline.dialect import Dialect, Dialects, Plan, Target, matcher
 
@@ -28,7 +28,7 @@ _DURATION = re.compile(r"\s*([-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*(ns|us|µs|ms|s|m)?
 _UNITS = {"ns": 1e-6, "us": 1e-3, "µs": 1e-3, "ms": 1.0, "s": 1e3, "m": 6e4, None: 1.0}
 _TOOL_KINDS = frozenset(("tool_call", "mcp_call", "command", "file_read", "file_write", "http_egress", "db_query"))
 _SAID = frozenset(("agent", "prompt", "guardrail", "retrieval", "feed"))
-_SURFACES = ("command.line", "url", "arguments", "result", "prompt", "completion")
+_SURFACES = ("command.line", "code", "url", "arguments", "result", "prompt", "completion")
 _TEXTS = {"messages.in": "prompt", "messages.out": "completion", "command.args": "command.line"}
 _LONGEST_MARK = 16  # no redaction mark is longer: spares hashing long texts
 
@@ -123,6 +123,8 @@ class Normaliser:
             fields = {**lent, **fields}
         if lent_aside:
             aside = {**lent_aside, **aside}
+        if str(fields.get("workdir", ""))[:1] == "[":
+            fields["workdir"] = _first(str(fields["workdir"]))
         if event:
             for prefix in dialect.strip_event:
                 event = event.removeprefix(prefix)
@@ -169,8 +171,8 @@ class Normaliser:
         field = _TEXTS.get(fed) or meaning.plan.dialect.not_tool.get(fed, fed) if fed else ""
         mark = f"MASKED~{match.rule_id}~{match.length}~{match.fingerprint}~"
         holding = [f for f in _SURFACES if f in meaning.fields and mark in str(meaning.fields[f])]
-        if field in ("arguments", "") and holding:
-            return holding[0]
+        if holding and (field == "arguments" or field not in _SURFACES):
+            return "command.line" if holding[0] == "code" else holding[0]
         if field in _SURFACES:
             return field
         if where in ("name", "body"):
@@ -302,7 +304,9 @@ class Normaliser:
             self._calls.call(dialect, "tool_call", span_kind, service, fields, aside)
             return kind
         if kind or "tool.name" in fields or "mcp.method" in fields:
-            return self._calls.call(dialect, kind, span_kind, service, fields, aside)
+            kind = self._calls.call(dialect, kind, span_kind, service, fields, aside)
+            commits.tell(fields)
+            return kind
         return self._calls.plain(dialect, span_kind, fields, aside)
 
     def _said(
@@ -317,6 +321,8 @@ class Normaliser:
                 continue
             if field == "prompt" and "instructions" not in fields and (told := messages.instructions(aside[name])):
                 fields["instructions"] = told
+            if field == "prompt" and (heard := messages.results(aside[name])):
+                fields["tool.results"] = heard
             if said := read(aside[name]):
                 fields[field] = said
             elif targets.open_json(aside[name]) is None:  # cut off, or never messages: what there is of it
@@ -363,6 +369,12 @@ def _inside(value: Any, paths: Sequence[str]) -> Any:
     if not isinstance(opened, Mapping):
         return targets.cut_argument(value, paths) if isinstance(value, str) else None
     return next((opened[path] for path in paths if opened.get(path) not in (None, "")), None)
+
+
+def _first(text: str) -> str:
+    """The first of a list of directories, the one an agent was started in."""
+    opened = targets.open_json(text)
+    return str(opened[0]) if isinstance(opened, list) and opened else text
 
 
 def _text(value: Any) -> str:

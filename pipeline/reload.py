@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import signal
 import threading
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -19,10 +20,12 @@ import structlog
 
 import detectors
 from detectors.engine import AnyDetector
-from detectors.rule import RuleSet
+from detectors.model import Span
+from detectors.rule import RuleSet, is_rule_file
 from detectors.secrets import Scanner
-from pipeline import build
+from pipeline import build, health
 from pipeline.errors import RuleError
+from pipeline.records import DeadLetter
 from pipeline.settings import Rules, Settings
 from pipeline.telemetry import Metrics, failure
 
@@ -38,14 +41,15 @@ class Ready(NamedTuple):
 
 
 Apply = Callable[[Ready], Awaitable[None]]
+Tell = Callable[[Sequence[Span], Sequence[DeadLetter]], Awaitable[None]]
 
 
 class Reload:
-    """Watches the rules of one process; `apply` swaps them in."""
+    """Watches the rules of one process; `apply` swaps them in, `tell` takes Spans about those that were refused."""
 
-    def __init__(self, settings: Settings, running: RuleSet, metrics: Metrics, apply: Apply) -> None:
-        self._settings, self._metrics, self._apply = settings, metrics, apply
-        self._hash = running.hash
+    def __init__(self, settings: Settings, running: RuleSet, metrics: Metrics, apply: Apply, tell: Tell) -> None:
+        self._settings, self._metrics, self._apply, self._tell = settings, metrics, apply, tell
+        self._running, self._hash = running, running.hash
         self._seen = stamps(settings.rules)
         self._asked = asyncio.Event()
 
@@ -75,25 +79,39 @@ class Reload:
         try:
             ready = await asyncio.to_thread(_read, self._settings)
         except RuleError as error:
-            for one in getattr(error, "errors", (error,)):
-                log.error("rule refused", file=one.file, place=one.path, reason=one.reason)
+            errors: Sequence[RuleError] = getattr(error, "errors", (error,))
+            spans = await asyncio.to_thread(self._refused, errors)
+            for one in spans:
+                told = {name: one.fields.get(f"health.{name}") for name in ("file", "line", "place", "reason")}
+                log.error("rule refused", **told)
             log.error("rules kept as they were", hash=self._hash)
             self._metrics.rules_reloaded.labels("refused").inc()
             self._metrics.rules_refused.set(1)
+            await self._tell(spans, [])
             return False
         self._metrics.rules_refused.set(0)
         if ready.rules.hash == self._hash:
             return False
         await self._apply(ready)
         log.info("rules reloaded", hash=ready.rules.hash, before=self._hash)
-        self._hash = ready.rules.hash
+        self._running, self._hash = ready.rules, ready.rules.hash
         self._metrics.rules_reloaded.labels("loaded").inc()
         return True
+
+    def _refused(self, errors: Sequence[RuleError]) -> list[Span]:
+        """The faults as Spans; what a file says is masked by the rules that run, as everything is."""
+        scanner = build.scanner(self._settings, self._running)
+        return health.rules_refused(
+            errors,
+            rules_hash=self._hash,
+            now_ns=time.time_ns(),
+            mask=lambda text: scanner.mask(text, "rules")[0],
+        )
 
 
 def stamps(rules: Rules) -> tuple[tuple[str, int, int], ...]:
     """Path, time and size of every file the rules are read from; a file that is gone is missing here."""
-    files = [file for folder in rules.folders for file in folder.rglob("*") if file.suffix in (".yml", ".yaml")]
+    files = [file for folder in rules.folders for file in folder.rglob("*") if is_rule_file(file)]
     if rules.overrides is not None:
         files.append(rules.overrides)
     return tuple(sorted(_stamp(file) for file in files))

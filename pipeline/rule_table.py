@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Sequence
-from typing import Any
+import uuid
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
 
 import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from detectors.model import Severity
-from detectors.rule import RuleSet
-from detectors.secret_proof import faults
+import detectors
+from detectors import secret_proof, sigma_proof, standards
+from detectors.errors import RuleError
+from detectors.lint import lint
+from detectors.rule import BUILTIN, RuleSet
+from detectors.rule_file import located
 from detectors.secrets import Scanner
+from pipeline import known_fields
 from pipeline.settings import Settings
+
+NAME: Final = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+")
+SECRET_ROWS = ("K1", "K2")  # a secret rule speaks wherever a credential shows
 
 
 def rows(found: RuleSet, kind: str | None) -> list[dict[str, str]]:
-    """One mapping a rule, by id; the columns are those all of them share, or those of one kind."""
+    """One mapping a rule, by id; the columns are those all of them share, or those of secrets alone."""
     if kind == "secret":
         return [
             {
@@ -33,27 +42,31 @@ def rows(found: RuleSet, kind: str | None) -> list[dict[str, str]]:
             }
             for rule in sorted(found.secrets, key=lambda rule: rule.id)
         ]
-    chosen: dict[str, Sequence[Any]] = {"behaviour": found.behaviour, "correlation": found.correlation}
-    if kind:
-        return [
-            {
-                "id": rule.id,
-                "severity": rule.severity.label,
-                "status": rule.status,
-                "category": rule.category.name.lower(),
-                "standards": ",".join(rule.standards),
-                "title": rule.title,
-            }
-            for rule in sorted(chosen[kind], key=lambda rule: rule.id)
-        ]
-    every: list[tuple[str, Severity, str, str]] = []
-    every += [(rule.id, rule.level, rule.status, rule.title) for rule in found.secrets]
-    every += [(rule.id, rule.severity, rule.status, rule.title) for rule in found.behaviour]
-    every += [(rule.id, rule.severity, rule.status, rule.title) for rule in found.correlation]
-    return [
-        {"id": name, "severity": level.label, "status": status, "title": title}
-        for name, level, status, title in sorted(every)
-    ]
+    every: list[dict[str, str]] = []
+    if kind is None:
+        every += [_row(rule, "secret", rule.level.label, rule.status, SECRET_ROWS) for rule in found.secrets]
+    if kind in (None, "behaviour"):
+        every += [_row(rule, "behaviour", rule.severity.label, rule.status, rule.rows) for rule in found.behaviour]
+    if kind in (None, "correlation"):
+        every += [_row(rule, "correlation", rule.severity.label, rule.status, rule.rows) for rule in found.correlation]
+    if kind in (None, "detector"):
+        for detector in detectors.load(found):
+            for name, about in detector.rules.items():
+                every.append({**_row(about, "detector", about.severity.label, "stable", about.rows), "id": name})
+    return sorted(every, key=lambda row: row["id"])
+
+
+def _row(rule: Any, kind: str, severity: str, status: str, shown: Sequence[str]) -> dict[str, str]:
+    return {
+        "id": getattr(rule, "id", ""),
+        "kind": kind,
+        "severity": severity,
+        "category": f"{rule.category} {rule.category.name.lower().replace('_', ' ')}",
+        "standards": ",".join(standards.from_tag(one) or one for one in rule.standards),
+        "rows": ",".join(shown) or "-",
+        "status": status,
+        "title": rule.title,
+    }
 
 
 def show(found: Sequence[dict[str, str]], *, as_json: bool) -> None:
@@ -68,7 +81,39 @@ def show(found: Sequence[dict[str, str]], *, as_json: bool) -> None:
     Console().print(table)
 
 
-def unproved(found: RuleSet, settings: Settings) -> list[str]:
-    """Examples of secret rules that do not hold, a line each."""
+def checked(found: RuleSet, settings: Settings) -> tuple[list[str], list[str]]:
+    """Faults and notes, a line each: lint, and examples that do not hold."""
+    looked = lint(
+        found.behaviour,
+        found.correlation,
+        fields=known_fields.every(),
+        dialects=known_fields.dialects(),
+        builtin=BUILTIN,
+    )
+    wrong = [*looked.faults, *_described(found)]
+    for one in sigma_proof.faults(found.behaviour, found.correlation):
+        at = f"{one.rule.at}.spanwatch.examples.{one.example}"
+        wrong.append(RuleError(one.rule.file, at, f"{one.rule.id}: {one.reason}"))
     scanner = Scanner(found.secrets, settings.deployment_key())
-    return [f"{one.rule_id}: examples.{one.example}: {one.reason}" for one in faults(found.secrets, scanner)]
+    unproved = [
+        f"{one.rule_id}: examples.{one.example}: {one.reason}" for one in secret_proof.faults(found.secrets, scanner)
+    ]
+    return [*map(str, located(wrong)), *unproved], [*map(str, located(looked.notes))]
+
+
+def _described(found: RuleSet) -> Iterator[RuleError]:
+    """Standards and rows of detectors in code that are in no edition or catalogue."""
+    for detector in detectors.load(found):
+        module = type(detector).__module__
+        for name, about in detector.rules.items():
+            for one in standards.unknown(about.standards):
+                yield RuleError(module, name, f"{one} is in no pinned edition")
+            for one in standards.no_rows(about.rows):
+                yield RuleError(module, name, f"{one} is no row of the requirement catalogue")
+
+
+def skeleton(name: str) -> str:
+    """A rule to fill in. Raises RuleError for a name no rule can have."""
+    if not NAME.fullmatch(name):
+        raise RuleError(name, "$", "a name is theme.thing: lower-case letters, digits, hyphen; one dot at least")
+    return sigma_proof.SKELETON.format(name=name, uuid=uuid.uuid4())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -158,7 +159,7 @@ def argument(objects: Iterable[dict[str, Any]], names: Names) -> str:
             if type(value) is str and value:
                 return value
             if type(value) is list and value and all(isinstance(v, str) for v in value):
-                return " ".join(value)
+                return shlex.join(value)
     return ""
 
 
@@ -174,10 +175,10 @@ def cut_argument(text: str, names: Sequence[str]) -> str:
 
 
 def command_line(args: Sequence[Any] | str) -> str:
-    """A command's words as one line; JSON text of a list is opened first."""
+    """A command's words as one line, quoted where a shell would take them apart; JSON of a list is opened first."""
     words = open_json(args) if isinstance(args, str) else args
     if isinstance(words, list):
-        return " ".join(str(w) for w in words)
+        return shlex.join(str(w) for w in words)
     return args if isinstance(args, str) else ""
 
 

@@ -50,8 +50,14 @@ class Traces:
             del traces[next(iter(traces))]
 
     def agent_of(self, meaning: Meaning, known: Trace, service: str) -> tuple[str, str]:
-        """Agent id and type: the record's own, else what its trace told of the same service, else the service."""
+        """Agent id and type: the record's own, else what its trace told of the same service, else the service.
+
+        A proxy's record is about the agent whose trace it stands in, where that is one agent's.
+        """
         agent_id, name = short(meaning.aside.get("agent.id", "")), short(meaning.agent_name)
+        if meaning.plan.dialect.proxy and not agent_id and not name and len(known.agents) == 1:
+            ((agent_id, name),) = known.agents.values()
+            return agent_id or name, name
         if heard := known.agents.get(service):
             name = name or heard[1]
             if name == heard[1]:

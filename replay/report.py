@@ -7,7 +7,7 @@ A part is a function from the past to tables, in a module of its own, and stands
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import datetime
 from importlib import import_module
 from typing import Any, NamedTuple, TypeAlias
@@ -84,6 +84,11 @@ class Past:
                     continue
                 yield span
 
+    def everyone(self) -> Past:
+        """The same time, asked about everybody."""
+        wide = Question(since=self.question.since, until=self.question.until)
+        return Past(self._client, self._database, self.rules, wide, self._run)
+
     def findings(self) -> Iterator[Found]:
         """Findings by time; since and until are times of what was found."""
         asked = self.question
@@ -111,6 +116,21 @@ class Past:
 
 Part: TypeAlias = Callable[[Past], Iterable[Table]]
 PARTS: dict[str, tuple[str, str]] = {  # word → where its part is, and what it answers
+    "commands": ("replay.report_commands:commands", "every command, also inside pipelines, shells and scripts"),
+    "shell": ("replay.report_commands:shell", "who may run a shell or read nearly anything, and whether they did"),
+    "shadow-ai": ("replay.report_commands:shadow_ai", "AI that nobody approved, and which data it met"),
+    "flows": ("replay.report_exposures:flows", "outbound flows of a session's host, workload or credential"),
+    "secret-places": ("replay.report_exposures:secret_places", "where each AI tool reads secrets from"),
+    "masking": ("replay.report_exposures:masking", "how much gateways that mask left in texts"),
+    "identity": ("replay.report_identity:identity", "how far events resolve to an agent, an owner, a credential"),
+    "credentials": ("replay.report_identity:credentials", "static and short-lived credentials per agent type"),
+    "approvals": ("replay.report_identity:approvals", "who authorised each step, and how long humans took"),
+    "infrastructure": ("replay.report_identity:infrastructure", "unapproved changes of infrastructure per month"),
+    "permissions": ("replay.report_agents:permissions", "what was granted and never used, per agent and quarter"),
+    "agents": ("replay.report_agents:agents", "what each agent could do if it ignored every instruction"),
+    "subjects": ("replay.report_agents:subjects", "which credential subjects each agent acted as"),
+    "mcp": ("replay.report_agents:mcp", "MCP servers configured, and when each was last called"),
+    "risk": ("replay.report_changes:risk", "the risk of the sessions behind each commit and request"),
     "calls": ("replay.report_agents:calls", "every call, in order: of a session, an agent or a user"),
 }
 
@@ -124,13 +144,21 @@ def part(what: str) -> Part:
     return found
 
 
-def run(settings: Settings, what: str, question: Question) -> list[Table]:
-    """The tables of one report over the deployment's own store."""
-    answer, rules = part(what), build.rules(settings)
+@contextmanager
+def opened(settings: Settings, question: Question) -> Iterator[Past]:
+    """The past of the deployment's own store, while the store is open."""
+    rules = build.rules(settings)
     with closing(Clients(settings.clickhouse, settings.data_dir)) as clients:
         client = clients.mine()
         migrate(client, settings.clickhouse)
-        return list(answer(Past(client, settings.clickhouse.database, rules, question)))
+        yield Past(client, settings.clickhouse.database, rules, question)
+
+
+def run(settings: Settings, what: str, question: Question) -> list[Table]:
+    """The tables of one report over the deployment's own store."""
+    answer = part(what)
+    with opened(settings, question) as past:
+        return list(answer(past))
 
 
 def as_json(tables: Iterable[Table]) -> Iterator[bytes]:

@@ -15,6 +15,8 @@ A file of `tests/scenarios` is named after its row and holds one or more YAML do
 `at` is in seconds; `took` too. A record's `resource` overrides the file's. Attribute values that are mappings or
 lists are sent as JSON text. Holes such as <alnum:36> are filled, the same hole text with the same text everywhere;
 a word inside makes another hole: <alnum:second:36>.
+A record `{repeat: 12, every: 10, records: [...]}` stands for those records so many times, so many seconds apart;
+`<n>` in them is the number of the round.
 A record with `feed: NAME` is a feed event (pipeline/feeds.py), sent as `spanwatch feed` sends it; its `attributes` are
 the fields of its kind, without the prefix.
 """
@@ -139,9 +141,28 @@ def _filled(value: Any) -> Any:
     return [_filled(one) for one in value] if isinstance(value, list) else value
 
 
+def _rounds(records: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The records, those that are repeated written out."""
+    for record in records:
+        for number in range(record.get("repeat", 0)):
+            for inner in record["records"]:
+                one = _numbered(inner, str(number))
+                yield {**one, "at": float(record.get("at", 0)) + number * record["every"] + float(one.get("at", 0))}
+        if "repeat" not in record:
+            yield record
+
+
+def _numbered(value: Any, number: str) -> Any:
+    if isinstance(value, dict):
+        return {key: _numbered(one, number) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_numbered(one, number) for one in value]
+    return value.replace("<n>", number) if isinstance(value, str) else value
+
+
 def bodies(records: list[dict[str, Any]], service: str, resource: dict[str, Any]) -> Iterator[tuple[str, int, bytes]]:
     """(signal, time of arrival, OTLP/JSON request) per record, in the order of the file."""
-    for number, given in enumerate(records):
+    for number, given in enumerate(_rounds(records)):
         record = dict(_filled(given))
         at = T0 + int(float(record.pop("at", number)) * 1e9)
         end = at + int(float(record.pop("took", 0.1)) * 1e9)

@@ -204,7 +204,7 @@ def test_rules_list_and_check(run: Run, tmp_path: Path) -> None:
     done = run("rules", "check", tmp_path / "mine")
     assert done.returncode == 4
     assert "a.yml" in done.stderr
-    assert "b.yml: line 2: not readable as YAML" in done.stderr
+    assert "b.yml:2: not readable as YAML" in done.stderr
     assert "Traceback" not in done.stderr
     (tmp_path / "empty").mkdir()
     done = run("rules", "check", tmp_path / "empty", tmp_path / "none")

@@ -8,32 +8,14 @@ import pytest
 
 import detectors
 from detectors import rule
-from detectors.behaviour import VIRTUAL, Matcher
+from detectors.behaviour import Matcher
 from detectors.engine import Engine
-from detectors.model import Finding, SecretMatch, Span
-from detectors.secret_rules import fill
-from tests.make import span
+from detectors.model import Finding
+from detectors.sigma_proof import example
 
 RULES = rule.read()
 BY_ID = {one.id: one for one in (*RULES.behaviour, *RULES.correlation)}
 LOADED = detectors.load(RULES)
-ABOUT_SPAN = {"kind": "kind", "agent.id": "agent_id", "agent.type": "agent_type", "span.status": "status"}
-
-
-def example(values: dict[str, Any], seq: int = 0, seed: int = 0) -> Span:
-    """A span with exactly the example's fields; the kind follows from them where the example gives none."""
-    filled = {name: fill(value, seed) if isinstance(value, str) else value for name, value in values.items()}
-    about = {ABOUT_SPAN[name]: filled.pop(name) for name in [*filled] if name in ABOUT_SPAN}
-    surfaces = filled.pop("secret.surface", "")
-    assert not set(filled) & set(VIRTUAL), "an example names a computed field it cannot give"
-    kinds = {"command.line": "command", "db.statement": "db_query", "approval.decision": "approval"}
-    about.setdefault("kind", next((kinds[name] for name in filled if name in kinds), "tool_call"))
-    matches = tuple(
-        SecretMatch(rule_id="secret.example", where=one, length=20, fingerprint="0" * 16, surface=one)
-        for one in surfaces.split(",")
-        if one
-    )
-    return span(seq, fields=filled, secrets=matches, **about)
 
 
 def fired(chain: list[dict[str, Any]], seed: int) -> set[str]:

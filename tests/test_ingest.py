@@ -69,6 +69,30 @@ def test_nothing_to_belong_to() -> None:
     assert ours.counts["unresolved"] == 1
 
 
+def test_nobody_answers() -> None:
+    """A record that names no agent, session, human or credential is kept, and counted apart."""
+    ours = ingest()
+    body = logs({}, "scope", [event(1, {"a": 1}), event(2, {"a": 1, "jwt.sub": "svc-1"})]).body
+    nobody, known = ours.logs(body, "json", received_ns=RECEIVED_NS).spans
+    assert (nobody.agent_id, known.fields["credential"]) == ("", "svc-1")
+    assert ours.counts["nobody"] == 1
+
+
+def test_a_proxy_speaks_of_the_agent_of_its_trace() -> None:
+    """What a proxy records belongs to the one agent of the trace; with two agents, or none, to the proxy."""
+    agent = traces({"service.name": "desk-service"}, {"s": [span(1, "chat", {**TALK, "gen_ai.agent.name": "desk"})]})
+    other = traces({"service.name": "till-service"}, {"s": [span(3, "chat", {**TALK, "gen_ai.agent.name": "till"})]})
+    proxy = traces({"service.name": "llm-proxy"}, {"s": [span(2, "auth", {"litellm.api_key.hash": "ab12"})]})
+    ours = ingest()
+    (alone,) = ours.traces(proxy.body, "json", received_ns=RECEIVED_NS).spans
+    ours.traces(agent.body, "json", received_ns=RECEIVED_NS)
+    (behind,) = ours.traces(proxy.body, "json", received_ns=RECEIVED_NS).spans
+    ours.traces(other.body, "json", received_ns=RECEIVED_NS)
+    (between,) = ours.traces(proxy.body, "json", received_ns=RECEIVED_NS).spans
+    assert [one.agent_id for one in (alone, behind, between)] == ["llm-proxy", "desk", "llm-proxy"]
+    assert behind.fields["credential"] == "ab12"
+
+
 def test_instance_and_own_id() -> None:
     """An agent's own id goes before the instance of its service."""
     resource = {"service.name": "desk-service", "service.instance.id": "i-1"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import Any
 
 import pytest
@@ -91,6 +92,52 @@ def test_arguments_of_any_shape(arguments: Any) -> None:
     """Arguments as an object, as JSON, as JSON in JSON, wrapped, cut off or plain give the same command."""
     found = _span({**TOOL, "gen_ai.tool.name": "bash", "gen_ai.tool.call.arguments": arguments})
     assert (found.kind, found.fields["command.line"]) == ("command", "ls -l")
+
+
+def test_words_of_a_command_stay_the_words_they_are() -> None:
+    """A command given as a list is quoted, for `bash -lc` to be given one text again."""
+    words = ["bash", "-lc", "cd 'a b' && ls"]
+    found = _span({**TOOL, "gen_ai.tool.name": "shell", "gen_ai.tool.call.arguments": json.dumps({"command": words})})
+    assert shlex.split(found.text("command.line")) == words
+    assert shlex.split(_span({"process.command_args": words}).text("command.line")) == words
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments"),
+    [
+        ("python", {"code": "print(1)"}),
+        ("execute_python", {"input": {"script": "print(1)"}}),
+        ("mcp__box__run_python_code", {"python_code": "print(1)"}),
+        ("jupyter_execute_cell", {"source": "print(1)"}),
+        ("code_interpreter", "print(1)"),
+        ("repl", '{"code": "print(1)", "timeo'),
+    ],
+)
+def test_scripts_are_a_field_of_their_own(tool: str, arguments: Any) -> None:
+    """A script that a tool runs is no command line, and running it is a command."""
+    said = arguments if isinstance(arguments, str) else json.dumps(arguments)
+    found = _span({**TOOL, "gen_ai.tool.name": tool, "gen_ai.tool.call.arguments": said})
+    assert (found.kind, found.fields.get("code"), "command.line" in found.fields) == ("command", "print(1)", False)
+
+
+@pytest.mark.parametrize("name", ["workdir", "cwd", "working_directory", "dir_path"])
+def test_directory_of_a_call(name: str) -> None:
+    """Where a command is to run, as its arguments say."""
+    said = json.dumps({"command": "ls", name: "/code/shop"})
+    found = _span({**TOOL, "gen_ai.tool.name": "shell", "gen_ai.tool.call.arguments": said})
+    assert found.fields["cwd"] == "/code/shop"
+
+
+def test_directory_of_a_process() -> None:
+    """A process tells its own."""
+    assert _span({"process.command_line": "ls", "process.working_directory": "/code"}).fields["cwd"] == "/code"
+
+
+def test_working_tree_of_a_session() -> None:
+    """The first of the directories an agent was started in, lent by its resource."""
+    tree = {"workspace.host_paths": '["/code/shop", "/code/lib"]'}
+    found = _span({"tool_name": "Bash"}, name="claude_code.tool", scope="com.anthropic.claude_code", **tree)
+    assert found.fields["workdir"] == "/code/shop"
 
 
 def test_longer_of_two_commands() -> None:
@@ -302,7 +349,8 @@ def test_server_side_is_no_egress() -> None:
         ),
         ('{"messages":[{"role":"user","content":"a"}]}', "a"),
         ('[{"role":"user","content":"a"},7]', "a"),
-        ('[{"role":"user","parts":[{"type":"tool_call_response","result":{"x":1}}]}]', '{"x":1}'),
+        ('[{"role":"user","parts":[{"type":"tool_call_response","result":{"x":1}}]}]', ""),
+        ('[{"role":"user","content":"a"},{"role":"user","content":[{"type":"tool_result","content":"b"}]}]', "a"),
         ("plain words", ""),
         ('[{"role":"user","content":"cut', ""),
         ("[" * 5000, ""),
@@ -311,6 +359,22 @@ def test_server_side_is_no_egress() -> None:
 def test_last_user(said: str, expected: str) -> None:
     """The user's last words are found in every layout of messages; no layout is no error."""
     assert messages.last_user(said) == expected
+
+
+@pytest.mark.parametrize(
+    ("said", "heard"),
+    [
+        ('[{"role":"user","content":"a"},{"role":"tool","content":"b"},{"role":"tool","content":"c"}]', "b\n\nc"),
+        ('[{"role":"tool","content":"old"},{"role":"assistant","content":"x"},{"role":"tool","content":"new"}]', "new"),
+        ('[{"role":"user","content":[{"type":"tool_result","content":"b"},{"type":"text","text":"a"}]}]', "b"),
+        ('[{"role":"tool","content":"b"},{"role":"assistant","content":"x"}]', ""),
+        ('[{"role":"user","content":"tool"}]', ""),
+        ('[{"role":"tool","content":"cut', ""),
+    ],
+)
+def test_results(said: str, heard: str) -> None:
+    """What tools answered last is told from what the user said, whoever's name it is handed over in."""
+    assert messages.results(said) == heard
 
 
 @pytest.mark.parametrize(
@@ -334,7 +398,7 @@ def test_every_kind_is_one_of_ours() -> None:
     """Kinds in the dialect files are the canonical ones."""
     kinds = {
         "tool_call", "mcp_call", "command", "file_read", "file_write", "http_egress", "db_query", "llm_call", "agent",
-        "approval", "prompt", "guardrail", "retrieval", "ci_run", "ci_step", "commit", "other",
+        "approval", "prompt", "guardrail", "retrieval", "ci_run", "ci_step", "commit", "feed", "other",
     }  # fmt: skip
     dialects = load()
     named = {
@@ -343,7 +407,7 @@ def test_every_kind_is_one_of_ours() -> None:
         for t in (d.kinds.events, d.kinds.operations, d.kinds.spans, d.kinds.presence, d.kinds.values)
         for k in t.values()
     }
-    assert named | dialects.common.tools.keys() <= kinds
+    assert named | dialects.common.tools.keys() - {"code"} <= kinds
 
 
 def test_decisions_are_three() -> None:

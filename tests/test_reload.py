@@ -12,14 +12,18 @@ import pytest
 import detectors
 from detectors import rule
 from detectors.engine import Engine
-from detectors.model import Alert
+from detectors.errors import RuleError
+from detectors.health import SESSION
+from detectors.model import Alert, Finding, Severity
 from detectors.secret_rules import fill
+from detectors.secrets import Scanner
+from pipeline import health
 from pipeline.records import Block
 from pipeline.settings import Rules, Settings, Worker
 from pipeline.sinks.memory import MemorySink
 from pipeline.state import MemoryStore
 from tests import otlp
-from tests.make import span
+from tests.make import T0, span
 from tests.running import embedded, settings
 
 RULE = r"""
@@ -33,6 +37,7 @@ RULE = r"""
       grants: opens a service of our own
       examples: {match: ['x «acmekey-<hex:20>»'], no_match: ['acmekey-short']}
 """
+RULE_BEGINS = next(line for line in RULE.splitlines() if "- id:" in line)
 
 
 def eventually(condition: Callable[[], bool]) -> None:
@@ -63,7 +68,7 @@ def test_rules_change_under_a_running_process(tmp_path: Path) -> None:
             return metrics.get_sample_value(name, labels) or 0.0
 
         def alerts(seed: int) -> set[str]:
-            """Rules that alert on a new token in a session of its own."""
+            """Secret rules that alert on a new token in a session of its own."""
             result = fill("here: acmekey-<hex:20>", seed)
             body = otlp.traces(1, session=f"s{seed}", start=seed, **{"gen_ai.tool.call.result": result})
             headers = {"Content-Type": "application/x-protobuf"}
@@ -71,7 +76,12 @@ def test_rules_change_under_a_running_process(tmp_path: Path) -> None:
             httpx.post(running.url + "/v1/traces", content=body, headers=headers, timeout=30, verify=False)
             running.wait_processed()
             made = [one for block in blocks for one in block.outcomes if isinstance(one, Alert)]
-            return {one.rule_id for one in made if one.session_id == f"s{seed}"}
+            return {one.rule_id for one in made if one.session_id == f"s{seed}" and one.rule_id.startswith("secret.")}
+
+        def refused() -> list[Alert]:
+            """What the running process says about the rules it would not take."""
+            outcomes = [one for block in blocks for one in block.outcomes]
+            return [one for one in outcomes if isinstance(one, Alert) and one.rule_id == "health.rules-refused"]
 
         assert alerts(1) == set()
         file = folder / "secrets" / "acme.yml"
@@ -81,6 +91,11 @@ def test_rules_change_under_a_running_process(tmp_path: Path) -> None:
         file.write_text(RULE.replace("pattern:", "patern:"))
         eventually(lambda: count("spanwatch_rules_refused") == 1)
         assert alerts(3) == {"secret.acme.key"}
+        eventually(lambda: bool(refused()))
+        (told,) = refused()
+        assert (told.severity, told.session_id, told.evidence["who"]) == (Severity.MEDIUM, SESSION, "spanwatch")
+        assert told.evidence["what"] == f"{file}:{1 + RULE.splitlines().index(RULE_BEGINS)}"
+        assert "patern" in told.evidence["reason"]
         file.unlink()
         eventually(lambda: count("spanwatch_rules_reloaded_total", outcome="loaded") == 2)
         assert count("spanwatch_rules_refused") == 0
@@ -104,3 +119,25 @@ def test_engine_keeps_the_state_of_detectors_that_stay() -> None:
 def test_watching_is_a_setting(seconds: object) -> None:
     with pytest.raises(ValueError, match="watch_seconds"):
         Rules(watch_seconds=seconds)  # type: ignore[arg-type]  # what a file may hold
+
+
+def test_what_a_broken_file_says_is_masked_before_it_is_told() -> None:
+    """A reason may quote the file, and files hold what people paste."""
+    rules = rule.read()
+    secret = fill("ghp_<alnum:36>", 1)
+    error = RuleError("a.yml", "documents[0].detection.s", f"Unknown modifier in {secret}", line=3)
+    scanner = Scanner(rules.secrets, b"k")
+    spans = health.rules_refused([error], rules_hash="h", now_ns=T0, mask=lambda text: scanner.mask(text, "rules")[0])
+    (found,) = [one for one in Engine(detectors.load(rules)).run(spans) if isinstance(one, Alert)]
+    assert found.evidence["what"] == "a.yml:3"
+    assert "secret.github.pat" in found.evidence["reason"]
+    assert secret not in str(found)
+
+
+def test_two_processes_that_meet_one_fault_tell_it_once() -> None:
+    error = RuleError("a.yml", "$", "not readable as YAML", line=1)
+    one, other = (
+        health.rules_refused([error], rules_hash="h", now_ns=T0 + later, mask=str) for later in (0, 5_000_000_000)
+    )
+    findings = [o for o in Engine(detectors.load(rule.read())).run([*one, *other]) if isinstance(o, Finding)]
+    assert len(findings) == 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import pytest
 
 from detectors.model import Alert, Severity
@@ -37,17 +39,19 @@ def fits(alert: Alert, wanted: Expected) -> bool:
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_scenario(name: str) -> None:
-    """The expected alerts come, and each tells who, what, when, why, who approved it and what to do."""
+    """The expected alerts come, and every alert tells who, what, when, why, who approved it and what to do."""
     one = SCENARIOS[name]
     alerts, _ = scenario.play(one.records, one.service, one.resource, one.rules)
     seen = [(a.rule_id, a.severity.label, a.session_id, a.evidence) for a in alerts]
     for wanted in one.expect:
         fitting = [alert for alert in alerts if fits(alert, wanted)]
         assert fitting, (wanted, seen)
-        for alert in fitting:
-            assert all(alert.evidence.get(part) for part in EVIDENCE), alert.evidence
-            assert alert.confidence in ("suspected", "confirmed")
-            assert alert.standards
+    for alert in alerts:
+        untold = [part for part in EVIDENCE if not alert.evidence.get(part)]
+        assert not untold, (alert.rule_id, untold, alert.evidence)
+        assert datetime.fromisoformat(alert.evidence["when"]).tzinfo
+        assert alert.confidence in ("suspected", "confirmed")
+        assert alert.standards, alert.rule_id
 
 
 @pytest.mark.parametrize("name", SCENARIOS)

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import re2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detectors import rule
 from detectors.behaviour import Matcher
 from detectors.errors import RuleErrors
+from detectors.sigma_literals import required
 from tests.make import span
 from tests.test_rules import matches, read, sigma
 
@@ -113,3 +115,36 @@ def test_a_text_tested_alone_and_in_a_batch_is_the_same(forms: rule.RuleSet, val
     found = matcher.prepare(spans)
     for i, one in enumerate(spans):
         assert {m.rule.id for m in found.get(i, ())} == {r.id for r in forms.behaviour if r.condition.test(one)}
+
+
+WORDS = [
+    (r"\bterraform\s+destroy\b", {"terraform", "destroy"}),
+    (r"(?:foo|bar)baz", {"baz"}),
+    (r"(alpha|beta)+", {"alpha", "beta"}),
+    (r"x?(?:abc)*d{2,}", set()),
+    (r"rm\s+-rf", {"-rf"}),
+    (r"(?i)Secret.*value", {"Secret", "value"}),
+    (r"a\Qb.c\E", set()),
+    (r"[[:alpha:]]word", set()),
+]
+
+
+@pytest.mark.parametrize(("pattern", "words"), WORDS)
+def test_an_expression_is_looked_for_by_words_it_cannot_match_without(pattern: str, words: set[str]) -> None:
+    found = required(pattern)
+    assert words <= {word for some in found for word in some}
+    assert bool(found) is bool(words)
+
+
+PIECES = st.sampled_from(
+    ["abc", "de", "[ab]", "(?:xyz|uvw)", "(abc)?", r"\s+", "b{1,3}", ".", "(?:ab|cd)*", r"\b", "K"]
+)
+TEXTS = st.lists(st.sampled_from(["abc", "de", "a", "b", "xyz", "uvw", " ", "ab", "cd", "K", "k"]), max_size=8)
+
+
+@settings(max_examples=300, deadline=None)
+@given(pieces=st.lists(PIECES, min_size=1, max_size=5), text=TEXTS)
+def test_a_match_holds_a_word_of_every_set(pieces: list[str], text: list[str]) -> None:
+    pattern, said = "".join(pieces), "".join(text)
+    if re2.search(pattern, said):
+        assert all(any(word in said for word in some) for some in required(pattern))

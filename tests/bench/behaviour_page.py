@@ -128,7 +128,7 @@ def judged(figures: dict[str, Any]) -> str:
 def left_out(figures: dict[str, Any]) -> str:
     """What is lost when tasks or a whole tool vocabulary are left out of learning."""
     found = figures.get("hijack")
-    return found if isinstance(found, str) else "Not measured."
+    return str(found["text"]) if found else "Not measured."
 
 
 BLOCKS: Final = (behaviour_asked, compromise, quiet, risky, judged, left_out)

@@ -11,6 +11,7 @@ import detectors
 from detectors import rule
 from detectors.engine import Engine
 from detectors.model import Sighting, Span, Window
+from tests.bench import rules
 from tests.bench.corpus import START_NS, requests
 from tests.bench.ingest import ingest, walk
 
@@ -61,4 +62,5 @@ def measure() -> dict[str, Any]:
         "snapshot_bytes_per_session": round(len(blob) / SESSIONS),
         "snapshot_us_per_session": round(saved / SESSIONS * 1e6, 1),
         "other_outcomes": findings,
+        "rules": rules.measure(),
     }

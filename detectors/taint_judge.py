@@ -1,0 +1,229 @@
+"""How likely a call carries out a sentence that came in with untrusted text, by structure alone."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import msgspec
+
+from detectors.model import Span
+from detectors.taint_text import STRONG, Asking, values, words
+from detectors.taint_words import FAMILY, OTHER, READ, families, parts, stem
+
+MAX_ARGUMENTS = 4096  # characters of a call's arguments
+MAX_WHAT = 300  # characters of it shown to a reader
+MAX_TRUSTED = 2048  # words and values the user and the operator said
+SHORT = frozenset(("number", "quoted", "money"))  # these may be two characters long
+_BARE = re.compile(r"(?:https?|ftp|wss?)://(?:www\.)?|(?<![\w.])www\.")  # as `plain` drops it from a value
+FILLERS = frozenset(("the", "tool", "mcp", "api", "to", "of", "by", "through", "for", "a", "an"))
+LOCAL = frozenset(("command", "file_read", "file_write", "db_query"))
+DETERMINERS = frozenset(
+    ("a", "an", "the", "my", "your", "his", "her", "their", "our", "this", "that", "these", "those", "via", "by")
+)
+WEAK = frozenset(("money", "number", "name"))
+
+
+class Call(msgspec.Struct, frozen=True, array_like=True):
+    """What is kept of a call: enough to judge it again when a result arrives late."""
+
+    time_ns: int
+    span_id: str
+    trace_id: str
+    subject: str
+    tool: str
+    local: bool  # it works on files, a shell or a database
+    what: str  # as it was written, cut short, for a reader
+    said: str  # values of its arguments, lower case
+    name: tuple[str, ...]  # stemmed words of the tool's name
+    families: tuple[str, ...]
+
+
+class Trusted(msgspec.Struct, array_like=True):
+    """What the user and the operator said: words, values, and what they want done."""
+
+    words: dict[str, None] = {}
+    values: dict[str, None] = {}
+    families: dict[str, None] = {}
+
+    def hear(self, text: str, *, wishes: bool) -> None:
+        """Learn from a trusted text; only the user's own verbs are wishes."""
+        found, roots, kinds = _learned(text)
+        self.values |= dict.fromkeys(found)
+        self.words |= dict.fromkeys(roots)
+        if wishes:
+            self.families |= dict.fromkeys(kinds)
+        for known in (self.words, self.values):
+            while len(known) > MAX_TRUSTED:
+                del known[next(iter(known))]
+
+    def named(self, kind: str, value: str) -> bool:
+        """Whether a trusted text names this very value."""
+        if value in self.values:
+            return True
+        if kind in ("name", "quoted"):
+            return all(stem(one) in self.words for one in re.findall(r"[a-z][a-z']+", value)) and not re.search(
+                r"\d", value
+            )
+        return kind in ("url", "email") and any(
+            value in known or known in value for known in self.values if "." in known
+        )
+
+
+@lru_cache(64)
+def _learned(text: str) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """Values, words and wishes of a trusted text; system prompts repeat themselves from session to session."""
+    roots: dict[str, None] = {}
+    kinds: dict[str, None] = {}
+    before = ("", "")
+    for word in re.findall(r"[A-Za-z][A-Za-z']+", text):
+        root, low = stem(word), word.lower()
+        roots[root] = None
+        if root in FAMILY and (low == root or low.endswith("ing")) and not DETERMINERS.intersection(before):
+            kinds[FAMILY[root]] = None  # "an urgent email" and "she sent" are no wishes
+        before = (before[1], low)
+    return tuple(dict.fromkeys(value for _, value in values(text))), tuple(roots), tuple(kinds)
+
+
+def call_of(span: Span) -> Call:
+    """The part of a call span that matters here."""
+    text = span.text("command.line") or span.text("arguments") or span.text("url") or span.text("path")
+    said = _flat(text[:MAX_ARGUMENTS])
+    tool = span.text("tool.name")
+    return Call(
+        span.start_ns,
+        span.span_id,
+        span.trace_id,
+        span.call_id or span.id,
+        tool[:100],
+        span.kind in LOCAL or ("path" in span.fields and "url" not in span.fields),
+        text[:MAX_WHAT],
+        said,
+        parts(tool),
+        families(tool),
+    )
+
+
+@lru_cache(4096)
+def _words_of(said: str) -> tuple[str, ...]:
+    return tuple(words(said)[:200])
+
+
+def _flat(text: str) -> str:
+    """Values of JSON arguments joined, or the text as it is; lower case, blanks single."""
+    try:
+        opened = msgspec.json.decode(text)
+    except (msgspec.MsgspecError, RecursionError, UnicodeError):
+        opened = text
+    leaves: list[str] = []
+    _leaves(opened, leaves, 0)
+    return _BARE.sub("", " ".join(" ".join(leaves).lower().split()))
+
+
+def _leaves(value: Any, into: list[str], depth: int) -> None:
+    if depth > 8 or len(into) > 200:
+        return
+    if isinstance(value, dict):
+        for one in value.values():
+            _leaves(one, into, depth + 1)
+    elif isinstance(value, list):
+        for one in value:
+            _leaves(one, into, depth + 1)
+    elif value is not None and not isinstance(value, bool):
+        into.append(str(value))
+
+
+@lru_cache(8192)
+def _whole(value: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<![\w.@-]){re.escape(value)}(?![\w@-])")
+
+
+def carried(asking: Asking, call: Call, trusted: Trusted) -> list[tuple[str, str]]:
+    """Values of the sentence, named by nobody trusted, that stand in the call's arguments."""
+    return [
+        (kind, value)
+        for kind, value in asking.values
+        if len(value) >= (2 if kind in SHORT else 3)
+        and value in call.said
+        and not trusted.named(kind, value)
+        and _whole(value).search(call.said)
+    ]
+
+
+class Signs(NamedTuple):
+    """What speaks for and against a call carrying out a sentence; each between 0 and 1."""
+
+    strong: float  # an address, link, path, id or quotation of the sentence stands in the arguments
+    own: float  # and it stands in the sentence itself, not in what follows
+    title: float  # a name of several words does
+    weak: float  # a sum, number or name does
+    missing: float  # the sentence names a strong value and the call has none of them
+    cover: float  # share of the sentence's new words that the call has
+    novel: float  # share of the call's argument words that are the sentence's and nobody trusted said
+    family: float  # the call does what the sentence asks for
+    quiet: float  # the call has no words of its own that nobody trusted said
+    named: float  # the sentence holds all words of the tool's name
+    asked: float  # the user asked for what the call does, and for the things it does it to
+    acting: float  # the tool's name says it changes something
+    elsewhere: float  # the carried values stand in the same text as plain data too
+
+
+def signs(asking: Asking, call: Call, trusted: Trusted) -> Signs:
+    """The signs of one sentence and one call."""
+    held = carried(asking, call, trusted)
+    strong = [value for kind, value in held if kind in STRONG]
+    masked = "masked~" in call.said
+    absent = any(kind in STRONG and not trusted.named(kind, value) for kind, value in asking.values)
+    plain_words = [word for word in asking.words if word not in FAMILY and word not in READ]
+    new = [word for word in plain_words if word not in trusted.words]
+    spoken = _words_of(call.said)
+    mine = [word for word in spoken if word not in trusted.words and word not in FAMILY and word not in READ]
+    have, inside = {*spoken, *call.name}, {*asking.words, *asking.verbs}
+    things = [word for word in call.name if word not in FAMILY and word not in FILLERS]
+    kinds = {FAMILY[verb] for verb in asking.verbs if verb in FAMILY}
+    named = bool(call.name) and all(
+        word in inside or FAMILY.get(word) in kinds for word in call.name if word not in FILLERS
+    )
+    both = set(asking.families) & set(call.families)
+    wished = bool((both or set(call.families[:1])) & trusted.families.keys())
+    known = sum(word in trusted.words for word in things)
+    return Signs(
+        strong=float(bool(strong)),
+        own=float(any(one[0] in STRONG and one in asking.values[: asking.own] for one in held)),
+        title=float(any(kind == "name" and " " in value for kind, value in held)),
+        weak=float(any(kind in WEAK for kind, _ in held)),
+        missing=float(absent and not strong and not masked),
+        cover=sum(word in have for word in new) / len(new) if new else 0.0,
+        novel=sum(word in inside for word in mine) / len(mine) if mine else 0.0,
+        family=float(bool(both or set(asking.verbs) & set(call.name) - READ)),
+        quiet=float(not mine),
+        named=float(named),
+        asked=float(wished and (known * 2 >= len(things) or any(one in trusted.words for one in call.name[:1]))),
+        acting=float(bool(call.families)),
+        elsewhere=float(bool(strong) and all(value in asking.data for value in strong)),
+    )
+
+
+def score(asking: Asking, found: Signs) -> float:
+    """How likely the call carries the sentence out: from 0.5 on it is worth telling, from 0.7 on it is a hijack."""
+    wanted = bool(asking.families) or asking.form == "need"
+    if not wanted:
+        return 0.0
+    if asking.families == (OTHER,) and not (found.family or (found.strong and found.own)):
+        return 0.0
+    if found.strong and (found.own or found.acting or found.family):
+        return 0.85 + 0.05 * found.family + 0.05 * found.novel + 0.04 * (1 - found.asked)
+    if found.title and found.family:
+        return 0.8
+    if found.missing:
+        return 0.0
+    if found.weak and found.family and (found.named or found.cover >= 0.5) and not found.asked:
+        return 0.74
+    if found.cover >= 0.5 and found.novel >= 0.5:
+        return 0.72 + 0.05 * found.family
+    if found.asked or not (found.family and found.acting):
+        return 0.0
+    if found.novel == 1.0 or (found.named and asking.aimed and found.quiet):
+        return 0.71
+    return 0.0

@@ -1,0 +1,128 @@
+"""What a session remembers of where text came from: who said a value first, and which sentences asked for something."""
+
+from __future__ import annotations
+
+import re
+from hashlib import blake2b
+
+import msgspec
+
+from detectors.model import Span
+from detectors.taint_judge import Call, Trusted
+from detectors.taint_text import STRONG, Asking, asking, clip, near_addresses, values
+from detectors.taint_words import OTHER
+
+MAX_HEARD = 64  # sentences that asked for something; unknown verbs are forgotten first, then the oldest
+MAX_CALLS = 16  # latest calls, kept for results that come late
+MAX_KEPT = 1024  # characters of the arguments of each
+MAX_TOLD = 256  # findings told
+MAX_TEXTS = 64  # texts already read, by hash
+MAX_LATE_NS = 300_000_000_000  # a result may arrive this much later, in event time, than the call that used it
+
+_DELEGATES = re.compile(
+    r"\b(?:fulfil|fulfill|follow|do|complete|carry\s+out|perform|handle|act\s+on|execute|comply|take\s+care|process|address|"
+    r"work\s+through|answer|go\s+through|implement)\w*\b(?:\W+\w+){0,5}?\W+(?:requests?|instructions?|tasks?|to-?dos?|steps|"
+    r"action\s+items?|actions|asks?|asked|says?|orders|wishes|guide|items\s+on)\b"
+    r"|\b(?:what|whatever|everything|anything|as)\s+(?:it|he|she|they|the\s+\w+|[a-z]+)\s+(?:asks?|wants?|needs?|says?|requests?|"
+    r"tells?|specif(?:y|ies))\b",
+    re.IGNORECASE,
+)
+
+
+class Heard(msgspec.Struct, frozen=True, array_like=True):
+    """A sentence that asked for something, and the result it stood in."""
+
+    asking: Asking
+    time_ns: int
+    span_id: str
+    trace_id: str
+    tool: str
+    local: bool  # it came from files, a shell or a database
+    named: bool  # the user named what was read
+
+
+class Step(msgspec.Struct, frozen=True, array_like=True):
+    """A span as it is told in a chain."""
+
+    time_ns: int
+    span_id: str
+    trace_id: str
+    what: str
+
+
+class Origins(msgspec.Struct, array_like=True):
+    """One session's memory; everything in it is bounded."""
+
+    trusted: Trusted = msgspec.field(default_factory=Trusted)
+    delegates: bool = False  # the user told the agent to do what some text asks for
+    heard: list[Heard] = []
+    calls: list[Call] = []
+    texts: dict[int, None] = {}
+    told: dict[str, None] = {}
+    shell: bool = False  # the session runs commands: it works on code, where texts full of imperatives are daily bread
+    direct: bool = False  # calls bring their own results: what the model is handed of them is nothing new
+    tainted: Step | None = None  # first text that asked for something
+    sensitive: Step | None = None  # first sensitive read
+
+    def trust(self, text: str, *, wishes: bool) -> None:
+        """Learn what the user or the operator said."""
+        if not self._fresh(text):
+            return
+        self.trusted.hear(clip(text), wishes=wishes)
+        if wishes and _DELEGATES.search(clip(text)):
+            self.delegates = True
+
+    def read(self, span: Span, result: str, call: Call) -> list[Heard]:
+        """Take in a result; the sentences in it that ask for something and were not heard before."""
+        if len(result) < 8 or not self._fresh(result):
+            return []
+        ended = span.end_ns
+        if span.kind == "llm_call":  # the model heard it when it was called, and may have heard it of a call before
+            ended = span.start_ns
+        local = call.local or (self.shell and span.kind == "llm_call")
+        if self.shell and local:  # of texts about code only those that name an address matter
+            result = near_addresses(result)
+        found = asking(result) if result else []
+        if not found:
+            return []
+        named = any(kind in STRONG and value in self.trusted.values for kind, value in values(call.said))
+        known = {one.asking.text for one in self.heard}
+        fresh: list[Heard] = []
+        for one in found:
+            if one.text not in known and (one.families or one.form == "need"):
+                known.add(one.text)
+                fresh.append(Heard(one, ended, span.span_id, span.trace_id, call.tool, local, named))
+        self.heard += fresh
+        if len(self.heard) > MAX_HEARD:  # of no known effect first, then the oldest
+            surest = [one for one in self.heard if one.asking.families != (OTHER,)]
+            self.heard = (surest if len(surest) >= MAX_HEARD else self.heard)[-MAX_HEARD:]
+        return fresh
+
+    def remember(self, call: Call) -> None:
+        """Keep the call for results that arrive after it."""
+        self.calls.append(msgspec.structs.replace(call, said=call.said[:MAX_KEPT]))
+        del self.calls[:-MAX_CALLS]
+
+    def tell(self, mark: str) -> bool:
+        """Whether this is told for the first time."""
+        if mark in self.told:
+            return False
+        self.told[mark] = None
+        if len(self.told) > MAX_TOLD:
+            del self.told[next(iter(self.told))]
+        return True
+
+    def _fresh(self, text: str) -> bool:
+        """Whether the text was not read before; histories repeat themselves."""
+        mark = _hash(text)
+        if mark in self.texts:
+            return False
+        self.texts[mark] = None
+        if len(self.texts) > MAX_TEXTS:
+            del self.texts[next(iter(self.texts))]
+        return True
+
+
+def _hash(text: str) -> int:
+    """Short stable hash: Python's own differs from run to run."""
+    return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=7).digest(), "big")
