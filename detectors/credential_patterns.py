@@ -9,7 +9,7 @@ from types import MappingProxyType
 import msgspec
 import re2
 
-from detectors import path_classes
+from detectors import mcp_configs, path_classes
 from detectors.about import About
 from detectors.behaviour import describe
 from detectors.detector import Detector, finding
@@ -123,6 +123,8 @@ class CredentialPatterns(Detector[Span, Known]):
             return
         path = event.text("path")
         text = "" if "test" in path_classes.classes(path) else written(event)
+        if text and mcp_configs.configures(event, text):
+            return  # has findings of its own
         if text:
             yield from self._written(event, text, state)
         elif result := event.text("result"):

@@ -35,6 +35,7 @@ SHOW = _words(  # programs that put a file's content in front of whoever runs th
 SLOT_NS = 300_000_000_000
 MAX_FILES = 16
 MAX_NAME = 200
+MAX_SERVER = 120
 TRIGGERS = frozenset(
     ("path", "command.line", "mcp.server", "host.name", "ci.pipeline", "feed.destination", "arguments")
 )
@@ -106,7 +107,11 @@ def _files(span: Span) -> Iterator[Shown]:
         return
     if not captured(span):
         for path in files:
-            detail = {"read": "unseen", "user": span.text("user"), "tool": span.text("tool.name") or span.kind}
+            detail = {
+                "read": "unseen",
+                "user": span.text("user")[:MAX_NAME],
+                "tool": (span.text("tool.name") or span.kind)[:MAX_NAME],
+            }
             yield Shown("secret-file", path, {**detail, "class": _classes(path)}, "unseen")
     elif len(files) == 1:
         for match in span.secrets:
@@ -147,9 +152,9 @@ def _logged(span: Span) -> Iterator[Shown]:
     detail = {"ci": run or span.resource.service or "pipeline", "repo": _repository(span)}
     for match in span.secrets:
         yield Shown("secret-seen", match.fingerprint, {**detail, "rule": match.rule_id}, "ci")
-    texts = {span.text(field) for field in ("result", "arguments", "command.line")}
-    texts.update(str(value) for value in span.attributes.values() if isinstance(value, str) and "MASKED~" in value)
-    for text in texts:
+    texts = [span.text(field) for field in ("result", "arguments", "command.line")]
+    texts += [value for value in span.attributes.values() if isinstance(value, str) and "MASKED~" in value]
+    for text in dict.fromkeys(texts):
         for name, mark in _held_by(text):
             yield Shown("secret-variable", name, {**detail, "secret": mark}, "ci")
 
@@ -181,7 +186,7 @@ def _places(span: Span) -> Iterator[Shown]:
         if match.surface != "result" or match.tier == "possible" or span.kind == "llm_call":
             continue
         if place := _place(span, context(span, match).entered):
-            detail = {"place": place, "tool": span.text("tool.name")[:MAX_NAME], "user": span.text("user")}
+            detail = {"place": place, "tool": span.text("tool.name")[:MAX_NAME], "user": span.text("user")[:MAX_NAME]}
             yield Shown("secret-place", product, detail, place)
 
 
@@ -207,20 +212,22 @@ def _pairs(span: Span) -> Iterator[Shown]:
     text, server = written(span), span.text("mcp.server")
     if not (server or "mcp" in text.lower()):
         return
-    detail = {"user": span.text("user"), "project": mcp_configs.project(span)}
+    detail = {"user": span.text("user")[:MAX_NAME], "project": mcp_configs.project(span)}
     seen = mcp_configs.pairs(text) if text else []
     if server:
         seen += [(server, one.fingerprint) for one in span.secrets if one.surface in ("header", "attribute", "url")]
     for name, mark in seen[:MAX_FILES]:
         where = f"{detail['user']}/{detail['project']}"
-        yield Shown("mcp-credential", f"{name}/{mark}"[:MAX_NAME], {**detail, "server": name}, where[:MAX_NAME])
+        yield Shown(
+            "mcp-credential", f"{name[:MAX_SERVER]}/{mark}", {**detail, "server": name[:MAX_SERVER]}, where[:MAX_NAME]
+        )
 
 
 def _workloads(span: Span) -> Iterator[Shown]:
     """Hosts, workloads and credentials a session runs on, and the flows that leave from them."""
     fields = span.fields
     if span.kind == "feed":
-        if to := span.text("feed.destination"):
+        if to := span.text("feed.destination")[:MAX_NAME]:
             detail = {"flow": to, "port": span.text("feed.port"), "bytes": span.text("feed.bytes"), "from": "flow log"}
             for field in ("feed.host", "feed.workload", "feed.credential"):
                 if name := span.text(field):
@@ -234,9 +241,19 @@ def _workloads(span: Span) -> Iterator[Shown]:
         same = field.partition(".")[0]
         if acting or span.kind in ("llm_call", "prompt"):
             slot = span.start_ns // SLOT_NS
-            yield Shown("workload", name.lower()[:MAX_NAME], {"view": "session", "user": span.text("user")}, f"s{slot}")
-        elif span.kind == "http_egress" and (to := span.text("egress.host")):
-            detail = {"flow": to, "bytes": span.text("bytes.out"), "from": span.resource.service, "same": same}
+            yield Shown(
+                "workload",
+                name.lower()[:MAX_NAME],
+                {"view": "session", "user": span.text("user")[:MAX_NAME]},
+                f"s{slot}",
+            )
+        elif span.kind == "http_egress" and (to := span.text("egress.host")[:MAX_NAME]):
+            detail = {
+                "flow": to,
+                "bytes": span.text("bytes.out"),
+                "from": span.resource.service[:MAX_NAME],
+                "same": same,
+            }
             yield Shown("workload", name.lower()[:MAX_NAME], detail, f"{to}/{span.start_ns // SLOT_NS}")
 
 

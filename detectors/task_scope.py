@@ -116,12 +116,16 @@ def _written(span: Span) -> Iterator[str]:
     """Files the span changed, from the root of the working tree where that is known."""
     tree = span.text("workdir").rstrip("/")
     for act in facts.of(span).acts:
-        full, action = act.get("path.full"), act.get("path.action")
-        if action not in WRITES or act.get("path.scope") in ELSEWHERE:
+        if WRITES.isdisjoint(_each(act.get("path.action"))) or not ELSEWHERE.isdisjoint(_each(act.get("path.scope"))):
             continue
-        for name in (full,) if isinstance(full, str) else full if isinstance(full, tuple) else ():
+        for name in _each(act.get("path.full")):
             path = normpath(name)
             yield path.removeprefix(tree + "/") if tree else path
+
+
+def _each(value: object) -> tuple[str, ...]:
+    """A fact's values; one that has none says nothing."""
+    return tuple(map(str, value)) if isinstance(value, tuple) else () if value is None else (str(value),)
 
 
 class Asked(msgspec.Struct, array_like=True):
