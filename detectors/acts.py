@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias, cast
 
-from detectors import hidden, paths, python_code, scripts, statements, urls, windows_shell
+from detectors import always, hidden, paths, python_code, scripts, statements, urls, windows_shell
 from detectors.commands import Command
 from detectors.effects import destinations, effects
 from detectors.flows import Flows
@@ -44,6 +44,8 @@ class Acts:
     def line(self, text: str, origin: Origin = "line", wrappers: tuple[str, ...] = (), cwd: str = "") -> None:
         """A shell text."""
         if self._depth < MAX_DEPTH:
+            if checks := always.shell(text):
+                self._add({"code.language": "shell", "code.always": checks, "origin": origin}, [])
             self._commands(understood(text, origin, wrappers, cwd))
 
     def windows(self, text: str, language: str, origin: Origin = "line", wrappers: tuple[str, ...] = ()) -> None:
@@ -169,6 +171,7 @@ class Acts:
                 "code.imports": script.imports[:MAX_VALUES],
                 "code.strings": script.strings[:MAX_VALUES],
                 "code.text": text[:MAX_SCRIPT],
+                "code.always": script.always,
                 "effect": tuple(did),
                 "origin": origin,
                 "parsed": True,
@@ -204,10 +207,11 @@ class Acts:
 
     def _did(self, one: python_code.Did, origin: Origin) -> None:
         """One call of a Python script."""
+        rewrites = any(action == "write" and ("file", path) in one.flow for path, action in one.files)
         act: dict[str, Fact] = {
             "code.language": "python",
             "code.calls": (one.call,),
-            "effect": one.effects,
+            "effect": (*one.effects, "rewrite") if rewrites else one.effects,
             "command.text": one.text[:MAX_TEXT],
             "origin": origin,
             "parsed": True,
@@ -286,8 +290,9 @@ class Acts:
             "flow.host": tuple(hosts),
             "flow.env": tuple(sorted(name for kind, name in flow if kind == "env")),
         }
-        if any(kind == "decoded" for kind, _ in flow):
-            found["flow.decoded"] = True
+        for kind in ("decoded", "given"):
+            if any(one == kind for one, _ in flow):
+                found[f"flow.{kind}"] = True
         return found
 
 

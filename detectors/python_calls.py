@@ -35,7 +35,8 @@ pathlib.Path.symlink_to pathlib.Path.hardlink_to | write | write=self
 pathlib.Path.chmod | grant write | write=self
 os.rename os.replace os.renames shutil.move | move write | delete=0,src write=1,dst
 shutil.copy shutil.copy2 shutil.copyfile shutil.copytree | copy read write | read=0,src write=1,dst
-os.link os.symlink | write | write=1,dst
+os.link os.symlink | read write | read=0,src write=1,dst
+os.utime | write | write=0,path
 os.mkdir os.makedirs os.mknod os.mkfifo | write | write=0,path,name
 os.truncate | delete write | write=0,path
 os.chmod os.lchmod | grant write | write=0,path

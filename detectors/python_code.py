@@ -13,9 +13,22 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NamedTuple
 
+from detectors import always
 from detectors.python_calls import NOTHING, Deed, deed
-from detectors.python_deeds import OPENS, Call, Did, done
-from detectors.python_values import MAX_ITEMS, NO_FLOW, UNKNOWN, Flow, Value, builtin, flow_of, method
+from detectors.python_deeds import OPENS, Call, Did, done, item_of
+from detectors.python_values import (
+    GIVEN,
+    GIVES,
+    MAX_ITEMS,
+    NO_FLOW,
+    UNKNOWN,
+    Flow,
+    Value,
+    builtin,
+    flow_of,
+    joined,
+    method,
+)
 
 MAX_CODE, MAX_STEPS, MAX_CALLS, MAX_DEEDS, MAX_STRINGS = 65_536, 12_000, 6, 200, 200
 
@@ -27,6 +40,7 @@ class Script(NamedTuple):
     imports: tuple[str, ...]
     strings: tuple[str, ...]
     did: tuple[Did, ...]
+    always: tuple[str, ...] = ()  # checks that say yes whatever they are asked
 
 
 def read(text: str) -> Script | None:
@@ -40,7 +54,7 @@ def read(text: str) -> Script | None:
     run = _Run()
     with suppress(_Spent, RecursionError):
         run.script(tree)
-    return Script(tuple(run.calls), tuple(run.imports), tuple(run.strings), tuple(run.did))
+    return Script(tuple(run.calls), tuple(run.imports), tuple(run.strings), tuple(run.did), always.python(tree))
 
 
 class _Spent(Exception):
@@ -83,7 +97,7 @@ class _Run:
         elif isinstance(node, ast.AnnAssign | ast.AugAssign):
             value = self._eval(node.value) if node.value is not None else UNKNOWN
             if isinstance(node, ast.AugAssign):
-                value = _joined(self._eval(node.target), value)
+                value = joined(self._eval(node.target), value)
             self._bind(node.target, value)
         elif isinstance(node, ast.Import | ast.ImportFrom):
             self._import(node)
@@ -161,7 +175,7 @@ class _Run:
                 self._bind(node.target, item)
                 self._block(node.body)
         else:
-            self._bind(node.target, _item(over))
+            self._bind(node.target, item_of(over))
             self._block(node.body)
         self._block(node.orelse)
 
@@ -224,7 +238,7 @@ class _Run:
         if base.text is not None and node.attr in ("parent", "name", "stem", "suffix", "anchor"):
             return builtin(f"os.path.{'dirname' if node.attr == 'parent' else 'basename'}", [base]) or UNKNOWN
         call = f"{base.call}.{node.attr}" if base.call else f"*.{node.attr}"
-        found = Value(call=call, flow=base.flow)
+        found = Value(call=call, flow=base.flow | GIVEN if call in GIVES else base.flow)
         found.owner = base
         return found
 
@@ -256,7 +270,7 @@ class _Run:
     def _binary(self, node: ast.BinOp) -> Value:
         left, right = self._eval(node.left), self._eval(node.right)
         if isinstance(node.op, ast.Add):
-            return _joined(left, right)
+            return joined(left, right)
         flow = flow_of(left) | flow_of(right)
         if isinstance(node.op, ast.Div) and left.call == "pathlib.Path":
             return builtin("pathlib.Path", [left, right]) or UNKNOWN
@@ -302,7 +316,7 @@ class _Run:
         for one in node.generators:
             over = self._eval(one.iter)
             overs.append(over)
-            self._bind(one.target, _item(over))
+            self._bind(one.target, item_of(over))
             for test in one.ifs:
                 self._eval(test)
         items = []
@@ -364,15 +378,21 @@ class _Run:
             if len(owner.items) < MAX_ITEMS:
                 owner.items.extend(args[-1].items or [] if last == "extend" else args[-1:])
             return UNKNOWN
+        if name in GIVES:
+            flow |= GIVEN
         given = builtin(name, args)
         what = deed(name)
         if what is not NOTHING:
             did = self._deed(name, what, owner, args, named, flow)
             flow |= {("host", host) for host in did.hosts}
+            if did.hosts and owner is not None and owner is not UNKNOWN:
+                owner.flow |= flow  # what is read from a connection comes from where it leads
             flow |= {("file", path) for path, action in did.files if action in ("read", "list") and name not in OPENS}
             if name in OPENS:
                 return self._opened(name, did, owner)
-        elif last in ("write", "writelines", "dump") and (owner is not None or args):
+        elif name in ("csv.writer", "csv.DictWriter") and args:
+            return args[0]  # rows go into the file
+        elif last in ("write", "writelines", "writerow", "writerows", "dump") and (owner is not None or args):
             self._wrote(owner if last != "dump" or len(args) < 2 else args[1], args, flow)
         if given is not None:
             return given.carrying(flow)
@@ -465,27 +485,6 @@ class _Run:
             local[wanted.vararg.arg] = Value(items=args[len(names) :])
         local.update({name: value for name, value in named.items() if name})
         return local
-
-
-def _item(over: Value) -> Value:
-    """One of what a loop goes over: a name of a directory, a line of a file."""
-    if over.items:
-        return over.items[0].carrying(flow_of(over))
-    listed = next((path for kind, path in over.flow if kind == "file"), None)
-    if over.call.rpartition(".")[2] in ("walk", "glob", "iglob", "rglob", "iterdir", "scandir") and listed:
-        name = listed if "*" in listed else f"{listed.rstrip('/')}/{{}}"
-        return Value(name, flow=over.flow)
-    return Value(call="" if over.call in OPENS else over.call, flow=flow_of(over))
-
-
-def _joined(left: Value, right: Value) -> Value:
-    flow = flow_of(left) | flow_of(right)
-    if left.items is not None and right.items is not None:
-        return Value(items=[*left.items, *right.items][:MAX_ITEMS])
-    if left.text is None and right.text is None:
-        return Value(flow=flow)
-    one, other = ("{}" if side.text is None else side.text for side in (left, right))
-    return Value(one + other, flow=flow)
 
 
 _EVALUATE: dict[type[ast.expr], Callable[[_Run, Any], Value]] = {

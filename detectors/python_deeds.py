@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from detectors.python_calls import Deed
-from detectors.python_values import NO_FLOW, Flow, Value, quoted, texts_of
+from detectors.python_values import GIVEN, NO_FLOW, Flow, Value, flow_of, quoted, texts_of
 
 OPENS = frozenset(
     {"open", "io.open", "codecs.open", "pathlib.Path.open", "aiofiles.open", "os.fdopen", "file", "os.open"}
@@ -67,6 +67,8 @@ def done(call: Call, flow: Flow, written: Mapping[str, Flow]) -> Did:
         effects = ("send", "connect")
     if call.role("send") is not None:
         effects = tuple(dict.fromkeys(("send", *(one for one in effects if one != "fetch"))))
+    if (run := call.role("run")) is not None and run.items is not None:
+        flow -= GIVEN  # a list of words is no line that a shell reads
     code, sql = call.role("code"), call.role("sql")
     for path, action in files:
         if action == "read":
@@ -94,6 +96,7 @@ def _opens(call: Call, role: str, files: list[tuple[str, str]]) -> tuple[str, ..
         said = "w" if "O_W" in mode.call or "O_RDWR" in mode.call else "r"
     writes = any(letter in said for letter in "wax+")
     if path is not None and path.text:
+        files += [(path.text, "read")] if role == "database" else []
         files.append((path.text, "write" if writes else "read"))
     if role == "database":
         return ("query",)
@@ -114,6 +117,8 @@ def _hosts(call: Call) -> tuple[str, ...]:
             if host:
                 found.append(f"{host}:{number}" if number and number.isdigit() and ":" not in host else host)
                 break
+    if not found and call.owner is not None and "connect" in call.what.effects:
+        found += sorted(name for kind, name in call.owner.flow if kind == "host")
     return tuple(found)
 
 
@@ -126,3 +131,14 @@ def _line(call: Call) -> str:
     if value is None:
         return ""
     return quoted(texts_of(value)) if value.items is not None else value.text or ""
+
+
+def item_of(over: Value) -> Value:
+    """One of what a loop goes over: a name of a directory, a line of a file."""
+    if over.items:
+        return over.items[0].carrying(flow_of(over))
+    listed = next((path for kind, path in over.flow if kind == "file"), None)
+    if over.call.rpartition(".")[2] in ("walk", "glob", "iglob", "rglob", "iterdir", "scandir") and listed:
+        name = listed if "*" in listed else f"{listed.rstrip('/')}/{{}}"
+        return Value(name, call="pathlib.Path" if over.call.startswith("pathlib.") else "", flow=over.flow)
+    return Value(call="" if over.call in OPENS else over.call, flow=flow_of(over))

@@ -18,8 +18,21 @@ from urllib.parse import quote, unquote
 MAX_TEXT = 16_384  # characters of one value
 MAX_ITEMS = 64
 
-Flow: TypeAlias = frozenset[tuple[str, str]]  # ("file", path), ("host", name), ("decoded", ""), ("env", name)
+Flow: TypeAlias = frozenset[tuple[str, str]]  # ("file", path), ("host", name), ("decoded", ""), ("env", name), ...
 NO_FLOW: Flow = frozenset()
+GIVEN: Flow = frozenset({("given", "")})  # said by whoever calls the script
+GIVES = frozenset(
+    {
+        "input",
+        "raw_input",
+        "sys.argv",
+        "sys.stdin",
+        "flask.request",
+        "bottle.request",
+        "django.http.HttpRequest",
+        "click.prompt",
+    }
+)
 
 
 class Value:
@@ -62,6 +75,17 @@ def flow_of(value: Value) -> Flow:
     for item in list((value.keys or {}).values())[:MAX_ITEMS]:
         flow |= item.flow
     return flow
+
+
+def joined(left: Value, right: Value) -> Value:
+    """Two values one behind the other, holes where one is not known."""
+    flow = flow_of(left) | flow_of(right)
+    if left.items is not None and right.items is not None:
+        return Value(items=[*left.items, *right.items][:MAX_ITEMS])
+    if left.text is None and right.text is None:
+        return Value(flow=flow)
+    one, other = ("{}" if side.text is None else side.text for side in (left, right))
+    return Value(one + other, flow=flow)
 
 
 def texts_of(value: Value) -> list[str]:
