@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import ClassVar
 
 import msgspec
@@ -105,7 +106,7 @@ class Taint(Detector[Span, Origins]):
         call = call_of(event)
         state.direct = state.direct or "result" in event.fields
         state.shell = state.shell or event.kind == "command"
-        yield from self._acted(event, call, state.heard, state)
+        yield from self._acted(event, call, chain(state.heard, () if state.delegates else state.overheard), state)
         yield from self._left(event, call, state)
         fresh = state.read(event, event.text("result"), call)
         for heard in fresh:
@@ -127,7 +128,7 @@ class Taint(Detector[Span, Origins]):
             if one.time_ns > call.time_ns or one.span_id == call.span_id:
                 continue
             found = signs(one.asking, call, state.trusted)
-            sure = score(one.asking, found)
+            sure = score(one.asking, found, state.asked and not state.busy)
             if sure < 0.5 or (best is not None and sure <= best[0]):
                 continue
             severity = self._severity(event, call, one, found, state)
@@ -178,9 +179,12 @@ class Taint(Detector[Span, Origins]):
             if held & ADDRESSES and event.span_id == call.span_id and self._destinations.outside(event):
                 return Severity.HIGH
             return Severity.INFO
-        if not found.strong and (one.named or one.asking.letter or (state.shell and not one.asking.agent)):
+        if one.asking.form == "told" and state.shell:
             return Severity.INFO
-        if state.delegates and (one.named or one.asking.letter or (found.asked and found.family)):
+        close = state.busy and (one.named or one.asking.letter)  # who only asks about a letter hands nothing over to it
+        if not found.strong and (close or (state.shell and not one.asking.agent)):
+            return Severity.INFO
+        if state.delegates and (one.named or one.sourced or one.asking.letter or (found.asked and found.family)):
             return Severity.MEDIUM
         if found.asked and (not (found.strong or found.title) or not found.family or one.named or found.elsewhere):
             return Severity.MEDIUM

@@ -18,10 +18,15 @@ MAX_TRUSTED = 2048  # words and values the user and the operator said
 SHORT = frozenset(("number", "quoted", "money"))  # these may be two characters long
 _BARE = re.compile(r"(?:https?|ftp|wss?)://(?:www\.)?|(?<![\w.])www\.")  # as `plain` drops it from a value
 FILLERS = frozenset(("the", "tool", "mcp", "api", "to", "of", "by", "through", "for", "a", "an"))
-LOCAL = frozenset(("command", "file_read", "file_write", "db_query"))
+LOCAL = frozenset(("command", "db_query"))
 DETERMINERS = frozenset(
     ("a", "an", "the", "my", "your", "his", "her", "their", "our", "this", "that", "these", "those", "via", "by")
 )
+SPELT = frozenset(("id", "phone"))  # blanks and hyphens in them mean nothing
+HIDDEN = frozenset(("id", "quoted"))
+MIN_SPELT = 8
+ANSWERS = frozenset(("answer", "tell", "ask"))  # of the user: something is to be sent to somebody
+MAX_TERSE = 6  # words of arguments that are settings rather than a text
 WEAK = frozenset(("money", "number", "name"))
 
 
@@ -60,7 +65,7 @@ class Trusted(msgspec.Struct, array_like=True):
 
     def named(self, kind: str, value: str) -> bool:
         """Whether a trusted text names this very value."""
-        if value in self.values:
+        if value in self.values or (kind == "handle" and value[1:] in self.values):
             return True
         if kind in ("name", "quoted"):
             return all(stem(one) in self.words for one in re.findall(r"[a-z][a-z']+", value)) and not re.search(
@@ -71,6 +76,11 @@ class Trusted(msgspec.Struct, array_like=True):
         )
 
 
+def statements(text: str) -> str:
+    """What a user says without what he only asks."""
+    return _QUESTION.sub(" ", text)
+
+
 @lru_cache(64)
 def _learned(text: str) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
     """Values, words and wishes of a trusted text; system prompts repeat themselves from session to session."""
@@ -78,8 +88,11 @@ def _learned(text: str) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ..
     kinds: dict[str, None] = {}
     before = ("", "")
     for word in re.findall(r"[A-Za-z][A-Za-z']+", text):
+        roots[stem(word)] = None
+    for word in re.findall(r"[A-Za-z][A-Za-z']+", statements(text)):
         root, low = stem(word), word.lower()
-        roots[root] = None
+        if root in ANSWERS:
+            kinds["send"] = None
         if root in FAMILY and (low == root or low.endswith("ing")) and not DETERMINERS.intersection(before):
             kinds[FAMILY[root]] = None  # "an urgent email" and "she sent" are no wishes
         before = (before[1], low)
@@ -134,6 +147,18 @@ def _leaves(value: Any, into: list[str], depth: int) -> None:
         into.append(str(value))
 
 
+_QUESTION = re.compile(  # who asks a question wants an answer and nothing done; so does who says "give me"
+    r"(?:^|(?<=[.!?\n]))\s*(?:what|who|when|where|which|why|how|is|are|was|were|do|does|did|has|have|any)\b"
+    r"(?![^.?!]{0,300}\b(?:you|please)\b)[^.?!]{0,300}\?|\b(?:give|get|show|tell|find|read)\s+(?:me|us)\b",
+    re.IGNORECASE,
+)
+
+
+@lru_cache(4096)
+def _squeezed(text: str) -> str:
+    return "".join(one for one in text if one.isalnum())
+
+
 @lru_cache(8192)
 def _whole(value: str) -> re.Pattern[str]:
     return re.compile(rf"(?<![\w.@-]){re.escape(value)}(?![\w@-])")
@@ -145,10 +170,21 @@ def carried(asking: Asking, call: Call, trusted: Trusted) -> list[tuple[str, str
         (kind, value)
         for kind, value in asking.values
         if len(value) >= (2 if kind in SHORT else 3)
-        and value in call.said
+        and _stands(kind, value, call.said)
         and not trusted.named(kind, value)
-        and _whole(value).search(call.said)
     ]
+
+
+def _stands(kind: str, value: str, said: str) -> bool:
+    """Whether the arguments hold the value, as it was written or as the same thing may be written too."""
+    if value in said:
+        return bool(_whole(value).search(said))
+    if kind == "handle":
+        return len(value) > 4 and _stands("name", value[1:], said)
+    if kind in SPELT and len(bare := _squeezed(value)) >= MIN_SPELT:
+        return bare in _squeezed(said)
+    # a secret is masked where the call has it, and the mask tells how long it was
+    return kind in HIDDEN and len(value) >= MIN_SPELT and "masked~" in said and f"~{len(value)}~" in said
 
 
 class Signs(NamedTuple):
@@ -167,6 +203,11 @@ class Signs(NamedTuple):
     asked: float  # the user asked for what the call does, and for the things it does it to
     acting: float  # the tool's name says it changes something
     elsewhere: float  # the carried values stand in the same text as plain data too
+    looks: float  # the tool only opens something
+    known: float  # a trusted text has the tool's verb or a word of what it works on
+    hits: int  # values of any kind and new words of the sentence that the call has
+    all_things: float  # the sentence holds all words of what the tool works on
+    shared: int  # new words of the sentence that the call or its tool's name has
 
 
 def signs(asking: Asking, call: Call, trusted: Trusted) -> Signs:
@@ -179,14 +220,16 @@ def signs(asking: Asking, call: Call, trusted: Trusted) -> Signs:
     new = [word for word in plain_words if word not in trusted.words]
     spoken = _words_of(call.said)
     mine = [word for word in spoken if word not in trusted.words and word not in FAMILY and word not in READ]
+    terse = len(spoken) <= MAX_TERSE
     have, inside = {*spoken, *call.name}, {*asking.words, *asking.verbs}
     things = [word for word in call.name if word not in FAMILY and word not in FILLERS]
+    said_held = " ".join(value for _, value in held)
     kinds = {FAMILY[verb] for verb in asking.verbs if verb in FAMILY}
     named = bool(call.name) and all(
         word in inside or FAMILY.get(word) in kinds for word in call.name if word not in FILLERS
     )
     both = set(asking.families) & set(call.families)
-    wished = bool((both or set(call.families[:1])) & trusted.families.keys())
+    wished = bool((both | set(call.families[:1])) & trusted.families.keys())
     known = sum(word in trusted.words for word in things)
     return Signs(
         strong=float(bool(strong)),
@@ -196,28 +239,56 @@ def signs(asking: Asking, call: Call, trusted: Trusted) -> Signs:
         missing=float(absent and not strong and not masked),
         cover=sum(word in have for word in new) / len(new) if new else 0.0,
         novel=sum(word in inside for word in mine) / len(mine) if mine else 0.0,
-        family=float(bool(both or set(asking.verbs) & set(call.name) - READ)),
+        family=float(bool(both or set(asking.verbs) & {*call.name, *(spoken[:MAX_TERSE] if terse else ())} - READ)),
         quiet=float(not mine),
         named=float(named),
-        asked=float(wished and (known * 2 >= len(things) or any(one in trusted.words for one in call.name[:1]))),
-        acting=float(bool(call.families)),
+        asked=float(wished and known * 2 >= len(things)),
+        acting=float(acts(call)),
         elsewhere=float(bool(strong) and all(value in asking.data for value in strong)),
+        looks=float(call.families == ("visit",)),
+        known=float(known > 0 or bool(set(call.families) & trusted.families.keys())),
+        hits=len({value for _, value in held})
+        + sum(word in have and word not in said_held and word not in trusted.words for word in asking.words),
+        all_things=float(bool(things) and all(word in inside for word in things)),
+        shared=sum(word in have and word not in said_held for word in new),
     )
 
 
-def score(asking: Asking, found: Signs) -> float:
+def acts(call: Call) -> bool:
+    """Whether the tool's name says that it changes something, by a verb that is known or by one that is not."""
+    return bool(call.families) or (bool(call.name) and call.name[0] not in READ and len(call.name) > 1)
+
+
+def told(found: Signs, idle: bool) -> float:
+    """The same of a paragraph of any form: for calls the user never asked for or, best, who asked for none at all."""
+    if not found.acting or found.looks or found.elsewhere or (found.known and not idle):
+        return 0.0
+    if found.strong and (idle or found.shared or found.family):
+        return 0.8
+    if found.missing:
+        return 0.0
+    if idle and (found.hits >= 2 or (found.all_things and (found.quiet or found.novel >= 0.5))):
+        return 0.71
+    return 0.71 if found.hits >= 2 and (found.novel == 1.0 or found.quiet) else 0.0
+
+
+def score(asking: Asking, found: Signs, idle: bool = False) -> float:
     """How likely the call carries the sentence out: from 0.5 on it is worth telling, from 0.7 on it is a hijack."""
-    wanted = bool(asking.families) or asking.form == "need"
-    if not wanted:
-        return 0.0
+    if asking.form == "told":
+        return told(found, idle)
+    if not asking.families and asking.form != "need":  # to see to it, to get it: what it is stands in the values
+        return 0.8 if found.strong and found.own and found.acting and not found.asked else 0.0
     if asking.families == (OTHER,) and not (found.family or (found.strong and found.own)):
-        return 0.0
+        alike = found.acting and not found.asked and not found.missing and found.shared >= 2 and found.novel >= 0.5
+        return 0.71 if alike or (idle and found.acting and found.weak and found.quiet) else 0.0
     if found.strong and (found.own or found.acting or found.family):
         return 0.85 + 0.05 * found.family + 0.05 * found.novel + 0.04 * (1 - found.asked)
     if found.title and found.family:
         return 0.8
     if found.missing:
         return 0.0
+    if found.weak and found.family and idle:
+        return 0.72
     if found.weak and found.family and (found.named or found.cover >= 0.5) and not found.asked:
         return 0.74
     if found.cover >= 0.5 and found.novel >= 0.5:

@@ -8,11 +8,12 @@ from hashlib import blake2b
 import msgspec
 
 from detectors.model import Span
-from detectors.taint_judge import Call, Trusted
-from detectors.taint_text import STRONG, Asking, asking, clip, near_addresses, values
-from detectors.taint_words import OTHER
+from detectors.taint_judge import Call, Trusted, acts, statements
+from detectors.taint_text import STRONG, Asking, asking, clip, near_addresses, paragraphs, values
+from detectors.taint_words import FAMILY, OTHER, READ, STOP, stem
 
 MAX_HEARD = 64  # sentences that asked for something; unknown verbs are forgotten first, then the oldest
+MAX_OVERHEARD = 32
 MAX_CALLS = 16  # latest calls, kept for results that come late
 MAX_KEPT = 1024  # characters of the arguments of each
 MAX_TOLD = 256  # findings told
@@ -23,10 +24,23 @@ _DELEGATES = re.compile(
     r"\b(?:fulfil|fulfill|follow|do|complete|carry\s+out|perform|handle|act\s+on|execute|comply|take\s+care|process|address|"
     r"work\s+through|answer|go\s+through|implement)\w*\b(?:\W+\w+){0,5}?\W+(?:requests?|instructions?|tasks?|to-?dos?|steps|"
     r"action\s+items?|actions|asks?|asked|says?|orders|wishes|guide|items\s+on)\b"
-    r"|\b(?:what|whatever|everything|anything|as)\s+(?:it|he|she|they|the\s+\w+|[a-z]+)\s+(?:asks?|wants?|needs?|says?|requests?|"
+    r"|(?:^|[.!?;,:\n]\s*|\b(?:and|then|please|to|you|kindly)\s+)(?:do|handle|process|work|follow|address|implement|resolve|carry|"
+    r"fulfill?|obey|act|deal|take\s+(?:part|care))\s+(?:on\s+|with\s+|out\s+|in\s+|of\s+|through\s+)?"
+    r"(?:the|my|our|his|her|their|this|that|these|those|all|every\w*|what\w*|open|\w+)\s+\w"
+    r"|\b(?:as|what\w*|everything)\s+(?:[\w'-]+\s+){0,8}?(?:says?|asks?|asked|described|specified|written|told|wants?|tells?|suggests?|requires?)\b"
+    r"|\bas\s+in\b|\b(?:following|according\s+to|what\s+to\s+do|how\s+to)\b|\bper\s+(?:the|my|our)\b"
+    r"|\b(?:manual|instructions|guide|handbook|documentation|docs|help\s+page)\b[^.?!\n]{0,40}\b(?:and|then)\s+(?!tell|give|summar|list|show)\w"
+    r"|\b(?:what|whatever|everything|anything|as)\s+(?!(?:i|we|you)\b)(?:it|he|she|they|the\s+\w+|[a-z]+)\s+(?:asks?|wants?|needs?|says?|requests?|"
     r"tells?|specif(?:y|ies))\b",
     re.IGNORECASE,
 )
+
+
+_BEGINS = re.compile(
+    r"(?:^|[.!?\n]\s+|\bplease\s+)(?:please\s+)?([A-Za-z]+)\s+(?:the|an?|my|our|all|this|that|these|\w+)\b"
+)
+# To do these gives the user an answer and changes nothing.
+ANSWERED = READ | {"tell", "give", "explain", "say", "translate", "answer", "recommend", "suggest", "help", "think"}
 
 
 class Heard(msgspec.Struct, frozen=True, array_like=True):
@@ -39,6 +53,7 @@ class Heard(msgspec.Struct, frozen=True, array_like=True):
     tool: str
     local: bool  # it came from files, a shell or a database
     named: bool  # the user named what was read
+    sourced: bool = False  # the user's words say what kind of thing was read
 
 
 class Step(msgspec.Struct, frozen=True, array_like=True):
@@ -55,12 +70,15 @@ class Origins(msgspec.Struct, array_like=True):
 
     trusted: Trusted = msgspec.field(default_factory=Trusted)
     delegates: bool = False  # the user told the agent to do what some text asks for
+    busy: bool = False  # the user asked for something to be done, not only for an answer
     heard: list[Heard] = []
+    overheard: list[Heard] = []  # paragraphs read since the user spoke last, while all he wants is an answer
     calls: list[Call] = []
     texts: dict[int, None] = {}
     told: dict[str, None] = {}
     shell: bool = False  # the session runs commands: it works on code, where texts full of imperatives are daily bread
     direct: bool = False  # calls bring their own results: what the model is handed of them is nothing new
+    asked: bool = False  # the user was heard
     tainted: Step | None = None  # first text that asked for something
     sensitive: Step | None = None  # first sensitive read
 
@@ -69,8 +87,14 @@ class Origins(msgspec.Struct, array_like=True):
         if not self._fresh(text):
             return
         self.trusted.hear(clip(text), wishes=wishes)
-        if wishes and _DELEGATES.search(clip(text)):
+        if not wishes:
+            return
+        self.overheard.clear()
+        text = statements(clip(text))
+        if _DELEGATES.search(text):
             self.delegates = True
+        self.asked = True
+        self.busy = self.busy or self.delegates or bool(self.trusted.families) or _does(text)
 
     def read(self, span: Span, result: str, call: Call) -> list[Heard]:
         """Take in a result; the sentences in it that ask for something and were not heard before."""
@@ -83,15 +107,22 @@ class Origins(msgspec.Struct, array_like=True):
         if self.shell and local:  # of texts about code only those that name an address matter
             result = near_addresses(result)
         found = asking(result) if result else []
+        looked = not acts(call) or call.families == ("visit",)
+        if looked and self.asked and not self.delegates and not self.shell:
+            self.overheard += [
+                Heard(one, ended, span.span_id, span.trace_id, call.tool, local, False) for one in paragraphs(result)
+            ]
+            del self.overheard[:-MAX_OVERHEARD]
         if not found:
             return []
+        sourced = any(word in self.trusted.words for word in call.name[1:] if word not in FAMILY)
         named = any(kind in STRONG and value in self.trusted.values for kind, value in values(call.said))
         known = {one.asking.text for one in self.heard}
         fresh: list[Heard] = []
         for one in found:
-            if one.text not in known and (one.families or one.form == "need"):
+            if one.text not in known and (one.families or one.form == "need" or _names(one)):
                 known.add(one.text)
-                fresh.append(Heard(one, ended, span.span_id, span.trace_id, call.tool, local, named))
+                fresh.append(Heard(one, ended, span.span_id, span.trace_id, call.tool, local, named, sourced))
         self.heard += fresh
         if len(self.heard) > MAX_HEARD:  # of no known effect first, then the oldest
             surest = [one for one in self.heard if one.asking.families != (OTHER,)]
@@ -121,6 +152,17 @@ class Origins(msgspec.Struct, array_like=True):
         if len(self.texts) > MAX_TEXTS:
             del self.texts[next(iter(self.texts))]
         return True
+
+
+def _names(one: Asking) -> bool:
+    return any(kind in STRONG for kind, _ in one.values[: one.own])
+
+
+def _does(text: str) -> bool:
+    """Whether a user's text asks for something to be done, by verbs nobody listed too."""
+    return any(one.families for one in asking(text)) or any(
+        stem(first) not in ANSWERED and first.lower() not in STOP for first in _BEGINS.findall(text)
+    )
 
 
 def _hash(text: str) -> int:

@@ -11,7 +11,7 @@ import msgspec
 
 from detectors.taint_words import FAMILY, OTHER, READ, SOFT, STATIVE, STOP, stem
 
-Form: TypeAlias = Literal["imperative", "request", "duty", "need", "past"]
+Form: TypeAlias = Literal["imperative", "request", "duty", "need", "past", "told"]
 
 MAX_TEXT = 32_768  # characters looked at per field: the first three quarters and the last quarter of a longer one
 MAX_SENTENCE = 600
@@ -19,6 +19,7 @@ MAX_ASKING = 48  # sentences of one text
 MAX_VALUES = 16  # of one sentence and of those that follow it
 NEIGHBOURHOOD = 300  # characters to either side of an address
 MAX_PIECES = 16
+MIN_PROSE = 1  # words besides values that make a piece more than a field
 MAX_FOLLOWING = 2  # sentences that tell more of a request
 
 _ESCAPED = re.compile(
@@ -40,7 +41,10 @@ _LEAD = re.compile(
     re.IGNORECASE,
 )
 _REQUEST = re.compile(
-    r"\b(?:please|kindly|(?:could|can|would|will)\s+you(?:\s+(?:please|kindly|also|just))*|would\s+you\s+mind|"
+    r"\b(?:please(?:\s+be\s+(?:so\s+)?\w+\s+and|\s+(?:would|could|can)\s+you)?|kindly|(?:could|can|would|will|might)\s+(?:you|somebody|someone|anyone)(?:\s+"
+    r"(?:please|kindly|also|just|be\s+able\s+to|mind|be\s+(?:so\s+)?\w+\s+(?:as\s+to|and|enough\s+to)))*|"
+    r"if\s+(?:you|somebody|someone|we|anyone)\s+(?:could|can|would)|do\s+(?:us|me)\s+(?:a|the)\s+\w+\s+and|"
+    r"be\s+(?:so\s+|an?\s+)?\w+\s+and|so\s+(?:please|have|let)|"
     r"(?:be\s+sure|make\s+sure|remember|don'?t\s+forget|do\s+not\s+forget|take\s+care|feel\s+free|i\s+(?:want|need|"
     r"would\s+like|ask|order|expect|'d\s+like)\s+you)\s+to|i'd\s+like\s+you\s+to|let'?s|"
     r"(?:wants?|needs?|asks?|asked|expects?|requires?|would\s+like)\s+you\s+to|(?:it\s+is|it's)\s+(?:\w+\s+)?"
@@ -72,6 +76,11 @@ _NEXT = re.compile(
 _THEN = re.compile(
     r"(?:,|;|:|\band\b|\bthen\b)\s+(?:then\s+|also\s+|please\s+|finally\s+)*([a-z]+)(?=\s+\w|\s+[\"'$/<])", re.I
 )
+_CLAUSE = re.compile(
+    r"(?:[,;:.!?]|\s->|\s[\u2013\u2014-]+)\s+(?:so\s+|then\s+|hence\s+|therefore\s+|and\s+)?([a-z][a-z-]{2,14})"
+    r"(?<!s)(?<!ed)(?<!ing)(?<!ly)(?<!tion)(?<!ment)(?=\s+(?:(?:the|an?|all|any|every|each|my|your|our|his|her|their|this|that|"
+    r"it|them|him|us|me)\b|[\d\"'`@#/$\u20ac<]|[\w.+-]+@|https?:|www\.|[\w-]*\d|\w+\.\w|[A-Z]))"
+)
 _NOUNISH = re.compile(
     r"^\s*(?:[:=|]|\w+\s*[:=|]|(?:is|are|was|were|has|have|had|can|will|may|did|does|should|must|would)\b)",
     re.IGNORECASE,
@@ -91,6 +100,10 @@ _UNKNOWN = re.compile(  # could be a verb in its base form, for all its ending t
 )
 _CERTAIN = re.compile(r"\w@\w|://|www\.|[\"'`]\w|\w\d|\w\.(?:com|org|net|io)\b")
 _OBJECT = re.compile(r"\s+(?:the|all|my|your|his|her|their|this|that|these|those|every|each|any|an?)\b", re.IGNORECASE)
+_AIMED = re.compile(  # no noun has an article, a link, an address, an id or a sum after it
+    r"\s+(?:[\w.+-]+@[\w-]|(?:https?|ftp)://|www\.|[\"'`]\w|@\w|\$?\d+(?:[.,]\d+)?\s+(?:to|->|from|for|in|x|of)|[A-Z]+-\d|"
+    r"[\w-]+\.\w{2,4}\b|[a-z]+\s+(?:[\w.+-]+@[\w-]|(?:https?|ftp)://))"
+)
 _HEED = re.compile(r"\s+(?:\w+\s+)?(?:attention|heed|respect|a\s+visit)\b", re.IGNORECASE)
 _STATED = re.compile(  # "Order 17", "Order ID X has been sent": a thing and what became of it
     r"^[\s\d#.]*$|^(?:\s+[A-Z#\d][\w#-]*){1,4}\s+(?:is|are|was|were|has|have|had|not|will|can|cannot)\b"
@@ -274,6 +287,23 @@ def asking(text: str) -> list[Asking]:
     return _placed(found, " ".join(spoken), text) if found else found
 
 
+def paragraphs(text: str) -> list[Asking]:
+    """Every paragraph of prose that names something, whether or not it asks for anything."""
+    joined: list[str] = []
+    for piece, close in sentences(clip(text)):
+        if close and joined and len(joined[-1]) + len(piece) < MAX_SENTENCE:
+            joined[-1] += f" {piece}"
+        else:
+            joined.append(piece)
+    found: list[Asking] = []
+    for one in joined:
+        if len(one) >= 8 and sum(word.isalpha() and stem(word) not in STOP for word in one.split()) >= MIN_PROSE:
+            named = tuple(dict.fromkeys(values(one)))[:MAX_VALUES]
+            inside, told = tuple(words(one))[:60], " ".join(one.split())[:240]
+            found.append(Asking("told", (), (), named, inside, len(named), False, told))
+    return _placed(found[-MAX_ASKING:], " ".join(joined), text)
+
+
 def _placed(found: list[Asking], spoken: str, text: str) -> list[Asking]:
     """The same with the values marked that the text holds apart from these sentences too: plain data names them."""
     whole = clip(text).lower()
@@ -304,7 +334,7 @@ def _form(body: str) -> tuple[Form, list[str]] | None:
         if known and word.lower() == verb and _NEXT.match(rest) and not named:
             return "imperative", [_effect(verb, rest), *_more(rest)]
         strange = not known and verb not in STOP and verb not in STATIVE and _UNKNOWN.match(body)
-        if strange and _OBJECT.match(rest) and _CERTAIN.search(body):  # no noun has an article after it
+        if strange and _CERTAIN.search(body) and (_OBJECT.match(rest) or (_AIMED.match(rest) and not named)):
             return "imperative", [verb, *_more(rest)]
         bent = verb in FAMILY and word.lower() != verb and not word.lower().endswith(("ing", "s"))
         if bent and _OBJECT.match(rest):
@@ -315,9 +345,31 @@ def _form(body: str) -> tuple[Form, list[str]] | None:
             if verb in FAMILY or verb in SOFT or verb in READ or (verb not in STATIVE and verb not in STOP):
                 rest = body[asked.end() :]
                 return form, [_effect(verb, rest), *_more(rest)]  # type: ignore[return-value]
+    if second := _second(body):
+        return "imperative", second
     if needed := _NEED.search(body):
         return "need", [stem(one) for one in re.findall(r"[a-z]+", body[needed.end() :].lower())[:1]]
     return None
+
+
+def _second(body: str) -> list[str] | None:
+    """The verbs of a clause that asks after one that says why: "the job failed, ship the list"."""
+    found = _CLAUSE.search(body)
+    if not found:
+        return None
+    rest, verb = body[found.end(1) :], stem(found.group(1))
+    if found.group(1).lower() != verb or _NOUNISH.match(rest) or _STATED.match(rest):
+        return None
+    if verb not in FAMILY and (
+        verb in STOP
+        or verb in READ
+        or verb in SOFT
+        or verb in STATIVE
+        or not _CERTAIN.search(rest)
+        or not (_OBJECT.match(rest) or _AIMED.match(rest))
+    ):
+        return None
+    return [_effect(verb, rest), *_more(rest)]
 
 
 def _effect(verb: str, rest: str) -> str:
