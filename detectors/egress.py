@@ -14,6 +14,7 @@ from detectors import policy
 from detectors.about import About
 from detectors.detector import Detector, finding
 from detectors.model import Category, Finding, Severity, Sighting, Span
+from detectors.urls import registered
 
 Reach: TypeAlias = Literal["local", "allowed", "unlisted", "address", "metadata", "suspicious", "denied"]
 
@@ -43,6 +44,8 @@ class EgressFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 class Destinations:
     """The lists of all files together; a name covers its subdomains, the longest name on any list decides.
+
+    It does not cover what others register below it (x.github.io below github.io): that takes `*.github.io`.
 
     Where the policy of an agent type has a list of its own, that alone says what is allowed.
     """
@@ -102,13 +105,13 @@ class Destinations:
         if "." not in name or name.endswith(tuple("." + local for local in LOCAL_NAMES)):
             return "local", ""
         labels = name.split(".")
+        owned = len(registered(name))  # below a shorter name anybody may have a site: x.github.io, x.s3.amazonaws.com
         for start in range(len(labels)):
             suffix = ".".join(labels[start:])
-            if suffix in allowed:
-                return "allowed", ""
-            if suffix in self._suspicious:
+            if suffix in self._suspicious and suffix not in allowed:
                 return "suspicious", self._suspicious[suffix]
-            if suffix in self._allow:
+            names = (suffix,) if len(suffix) >= owned else (f"*.{suffix}",)
+            if any(one in allowed or one in self._allow for one in names):
                 return "allowed", ""
         return "unlisted", ""
 

@@ -7,9 +7,9 @@ come from. A new kind of entity is one function here and its fields among the tr
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, cast
 
-from detectors import accesses, changes, exposures, streams
+from detectors import accesses, changes, exposures, facts, streams
 from detectors.model import Span
 
 MAX_HOSTS = 64
@@ -44,10 +44,13 @@ def _secrets(span: Span) -> Iterator[Seen]:
 
 def _hosts(span: Span) -> Iterator[Seen]:
     hosts = span.fields.get("egress.hosts") or span.fields.get("egress.host")
-    if isinstance(hosts, str):
-        for host in hosts.split(",")[:MAX_HOSTS]:
-            detail = {"host": host, "kind": span.kind, "tool": span.text("tool.name")[:200]}
-            yield Seen("host", f"{span.agent_type}/{host}", detail)
+    named = hosts.split(",") if isinstance(hosts, str) else []
+    for act in facts.of(span).acts:
+        if "egress.host" in act and "effect" in act:  # what a script or command talks to without saying a URL
+            named += [host for host in cast(tuple[str, ...], act["egress.host"]) if "." in host and host not in named]
+    for host in named[:MAX_HOSTS]:
+        detail = {"host": host, "kind": span.kind, "tool": span.text("tool.name")[:200]}
+        yield Seen("host", f"{span.agent_type}/{host}", detail)
 
 
 def _named(span: Span) -> Iterator[Seen]:
@@ -95,7 +98,7 @@ TRIGGERS = (
     | changes.TRIGGERS
     | exposures.TRIGGERS
     | accesses.TRIGGERS
-    | frozenset({"egress.host", "provider", "credential"})
+    | frozenset({"egress.host", "provider", "credential", "command.line", "code"})
 )  # a span with none of them shows its agent and its secrets
 
 
