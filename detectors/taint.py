@@ -14,7 +14,7 @@ from detectors.behaviour import approval
 from detectors.detector import Detector, finding
 from detectors.egress import Destinations
 from detectors.model import Category, Finding, Severity, Span
-from detectors.taint_judge import Call, Signs, call_of, carried, score, signs
+from detectors.taint_judge import Call, Signs, call_of, carried, near, score, signs, sought
 from detectors.taint_origin import MAX_LATE_NS, Heard, Origins, Step
 from detectors.taint_words import OTHER
 
@@ -106,7 +106,7 @@ class Taint(Detector[Span, Origins]):
         call = call_of(event)
         state.direct = state.direct or "result" in event.fields
         state.shell = state.shell or event.kind == "command"
-        yield from self._acted(event, call, chain(state.heard, () if state.delegates else state.overheard), state)
+        yield from self._acted(event, call, state.heard, state)
         yield from self._left(event, call, state)
         fresh = state.read(event, event.text("result"), call)
         for heard in fresh:
@@ -124,11 +124,13 @@ class Taint(Detector[Span, Origins]):
     def _acted(self, event: Span, call: Call, heard: Iterable[Heard], state: Origins) -> Iterator[Finding]:
         best: tuple[float, Heard, Signs] | None = None
         worst = Severity.INFO
-        for one in heard:
-            if one.time_ns > call.time_ns or one.span_id == call.span_id:
+        at = sought(call, state.trusted)
+        idle = state.asked and not state.busy
+        for one in chain(heard, state.unasked(at)):
+            if one.time_ns > call.time_ns or one.span_id == call.span_id or not near(one.asking, at):
                 continue
-            found = signs(one.asking, call, state.trusted)
-            sure = score(one.asking, found, state.asked and not state.busy)
+            found = signs(one.asking, at, state.trusted)
+            sure = score(one.asking, found, idle)
             if sure < 0.5 or (best is not None and sure <= best[0]):
                 continue
             severity = self._severity(event, call, one, found, state)

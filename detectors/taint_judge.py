@@ -203,26 +203,62 @@ class Signs(NamedTuple):
     asked: float  # the user asked for what the call does, and for the things it does it to
     acting: float  # the tool's name says it changes something
     elsewhere: float  # the carried values stand in the same text as plain data too
-    looks: float  # the tool only opens something
     known: float  # a trusted text has the tool's verb or a word of what it works on
     hits: int  # values of any kind and new words of the sentence that the call has
     all_things: float  # the sentence holds all words of what the tool works on
     shared: int  # new words of the sentence that the call or its tool's name has
 
 
-def signs(asking: Asking, call: Call, trusted: Trusted) -> Signs:
+class Sought(NamedTuple):
+    """What a call brings along whatever sentence it is held against."""
+
+    call: Call
+    spoken: tuple[str, ...]  # words of its arguments
+    have: frozenset[str]  # and of its tool's name
+    mine: tuple[str, ...]  # words of its arguments that nobody trusted said
+    things: tuple[str, ...]  # what the tool works on, by its name
+    acting: bool
+    looks: bool
+    known: int  # things of those that a trusted text names
+    wished: bool  # the user asked for something the tool does
+
+
+def sought(call: Call, trusted: Trusted) -> Sought:
+    """The part of the signs that is the same for every sentence."""
+    spoken = _words_of(call.said)
+    things = tuple(word for word in call.name if word not in FAMILY and word not in FILLERS)
+    return Sought(
+        call,
+        spoken,
+        frozenset((*spoken, *call.name)),
+        tuple(word for word in spoken if word not in trusted.words and word not in FAMILY and word not in READ),
+        things,
+        acts(call),
+        call.families == ("visit",),
+        sum(word in trusted.words for word in things),
+        not trusted.families.keys().isdisjoint(call.families),
+    )
+
+
+def near(asking: Asking, at: Sought) -> bool:
+    """Whether sentence and call have anything in common: where not, no score is above zero."""
+    return (
+        any(one in at.call.families for one in asking.families)
+        or not at.have.isdisjoint(asking.words)
+        or not at.have.isdisjoint(asking.verbs)
+        or any(_stands(kind, value, at.call.said) for kind, value in asking.values)
+    )
+
+
+def signs(asking: Asking, at: Sought, trusted: Trusted) -> Signs:
     """The signs of one sentence and one call."""
+    call, have = at.call, at.have
     held = carried(asking, call, trusted)
     strong = [value for kind, value in held if kind in STRONG]
-    masked = "masked~" in call.said
     absent = any(kind in STRONG and not trusted.named(kind, value) for kind, value in asking.values)
-    plain_words = [word for word in asking.words if word not in FAMILY and word not in READ]
-    new = [word for word in plain_words if word not in trusted.words]
-    spoken = _words_of(call.said)
-    mine = [word for word in spoken if word not in trusted.words and word not in FAMILY and word not in READ]
-    terse = len(spoken) <= MAX_TERSE
-    have, inside = {*spoken, *call.name}, {*asking.words, *asking.verbs}
-    things = [word for word in call.name if word not in FAMILY and word not in FILLERS]
+    fresh = [word for word in asking.words if word not in trusted.words]
+    new = [word for word in fresh if word not in FAMILY and word not in READ]
+    inside = {*asking.words, *asking.verbs}
     said_held = " ".join(value for _, value in held)
     kinds = {FAMILY[verb] for verb in asking.verbs if verb in FAMILY}
     named = bool(call.name) and all(
@@ -230,26 +266,24 @@ def signs(asking: Asking, call: Call, trusted: Trusted) -> Signs:
     )
     both = set(asking.families) & set(call.families)
     wished = bool((both | set(call.families[:1])) & trusted.families.keys())
-    known = sum(word in trusted.words for word in things)
+    alike = {*call.name, *(at.spoken if len(at.spoken) <= MAX_TERSE else ())}
     return Signs(
         strong=float(bool(strong)),
         own=float(any(one[0] in STRONG and one in asking.values[: asking.own] for one in held)),
         title=float(any(kind == "name" and " " in value for kind, value in held)),
         weak=float(any(kind in WEAK for kind, _ in held)),
-        missing=float(absent and not strong and not masked),
+        missing=float(absent and not strong and "masked~" not in call.said),
         cover=sum(word in have for word in new) / len(new) if new else 0.0,
-        novel=sum(word in inside for word in mine) / len(mine) if mine else 0.0,
-        family=float(bool(both or set(asking.verbs) & {*call.name, *(spoken[:MAX_TERSE] if terse else ())} - READ)),
-        quiet=float(not mine),
+        novel=sum(word in inside for word in at.mine) / len(at.mine) if at.mine else 0.0,
+        family=float(bool(both or set(asking.verbs) & alike - READ)),
+        quiet=float(not at.mine),
         named=float(named),
-        asked=float(wished and known * 2 >= len(things)),
-        acting=float(acts(call)),
+        asked=float(wished and at.known * 2 >= len(at.things)),
+        acting=float(at.acting),
         elsewhere=float(bool(strong) and all(value in asking.data for value in strong)),
-        looks=float(call.families == ("visit",)),
-        known=float(known > 0 or bool(set(call.families) & trusted.families.keys())),
-        hits=len({value for _, value in held})
-        + sum(word in have and word not in said_held and word not in trusted.words for word in asking.words),
-        all_things=float(bool(things) and all(word in inside for word in things)),
+        known=float(at.known > 0 or at.wished),
+        hits=len({value for _, value in held}) + sum(word in have and word not in said_held for word in fresh),
+        all_things=float(bool(at.things) and all(word in inside for word in at.things)),
         shared=sum(word in have and word not in said_held for word in new),
     )
 
@@ -261,7 +295,7 @@ def acts(call: Call) -> bool:
 
 def told(found: Signs, idle: bool) -> float:
     """The same of a paragraph of any form: for calls the user never asked for or, best, who asked for none at all."""
-    if not found.acting or found.looks or found.elsewhere or (found.known and not idle):
+    if not found.acting or found.elsewhere or (found.known and not idle):
         return 0.0
     if found.strong and (idle or found.shared or found.family):
         return 0.8

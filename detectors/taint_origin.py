@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from hashlib import blake2b
 
 import msgspec
 
 from detectors.model import Span
-from detectors.taint_judge import Call, Trusted, acts, statements
+from detectors.taint_judge import Call, Sought, Trusted, acts, statements
 from detectors.taint_text import STRONG, Asking, asking, clip, near_addresses, paragraphs, values
 from detectors.taint_words import FAMILY, OTHER, READ, STOP, stem
 
 MAX_HEARD = 64  # sentences that asked for something; unknown verbs are forgotten first, then the oldest
-MAX_OVERHEARD = 32
+MAX_OVERHEARD = 8  # results kept for calls that nobody asked for
+MAX_PAGE = 8192  # characters of each
 MAX_CALLS = 16  # latest calls, kept for results that come late
 MAX_KEPT = 1024  # characters of the arguments of each
 MAX_TOLD = 256  # findings told
@@ -56,6 +58,17 @@ class Heard(msgspec.Struct, frozen=True, array_like=True):
     sourced: bool = False  # the user's words say what kind of thing was read
 
 
+class Page(msgspec.Struct, frozen=True, array_like=True):
+    """A result as it was read, taken apart only when a call comes that nobody asked for."""
+
+    text: str
+    time_ns: int
+    span_id: str
+    trace_id: str
+    tool: str
+    local: bool
+
+
 class Step(msgspec.Struct, frozen=True, array_like=True):
     """A span as it is told in a chain."""
 
@@ -72,7 +85,7 @@ class Origins(msgspec.Struct, array_like=True):
     delegates: bool = False  # the user told the agent to do what some text asks for
     busy: bool = False  # the user asked for something to be done, not only for an answer
     heard: list[Heard] = []
-    overheard: list[Heard] = []  # paragraphs read since the user spoke last, while all he wants is an answer
+    overheard: list[Page] = []  # what was read since the user spoke last
     calls: list[Call] = []
     texts: dict[int, None] = {}
     told: dict[str, None] = {}
@@ -109,9 +122,7 @@ class Origins(msgspec.Struct, array_like=True):
         found = asking(result) if result else []
         looked = not acts(call) or call.families == ("visit",)
         if looked and self.asked and not self.delegates and not self.shell:
-            self.overheard += [
-                Heard(one, ended, span.span_id, span.trace_id, call.tool, local, False) for one in paragraphs(result)
-            ]
+            self.overheard.append(Page(result[:MAX_PAGE], ended, span.span_id, span.trace_id, call.tool, local))
             del self.overheard[:-MAX_OVERHEARD]
         if not found:
             return []
@@ -128,6 +139,14 @@ class Origins(msgspec.Struct, array_like=True):
             surest = [one for one in self.heard if one.asking.families != (OTHER,)]
             self.heard = (surest if len(surest) >= MAX_HEARD else self.heard)[-MAX_HEARD:]
         return fresh
+
+    def unasked(self, at: Sought) -> Iterator[Heard]:
+        """Every paragraph read, for a call that does something the user never asked for."""
+        if self.delegates or not at.acting or at.looks or (self.busy and (at.known or at.wished)):
+            return
+        for page in self.overheard:
+            for one in paragraphs(page.text):
+                yield Heard(one, page.time_ns, page.span_id, page.trace_id, page.tool, page.local, False)
 
     def remember(self, call: Call) -> None:
         """Keep the call for results that arrive after it."""

@@ -287,7 +287,8 @@ def asking(text: str) -> list[Asking]:
     return _placed(found, " ".join(spoken), text) if found else found
 
 
-def paragraphs(text: str) -> list[Asking]:
+@lru_cache(64)
+def paragraphs(text: str) -> tuple[Asking, ...]:
     """Every paragraph of prose that names something, whether or not it asks for anything."""
     joined: list[str] = []
     for piece, close in sentences(clip(text)):
@@ -301,7 +302,7 @@ def paragraphs(text: str) -> list[Asking]:
             named = tuple(dict.fromkeys(values(one)))[:MAX_VALUES]
             inside, told = tuple(words(one))[:60], " ".join(one.split())[:240]
             found.append(Asking("told", (), (), named, inside, len(named), False, told))
-    return _placed(found[-MAX_ASKING:], " ".join(joined), text)
+    return tuple(_placed(found[-MAX_ASKING:], " ".join(joined), text))
 
 
 def _placed(found: list[Asking], spoken: str, text: str) -> list[Asking]:
