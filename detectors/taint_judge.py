@@ -148,7 +148,7 @@ def _leaves(value: Any, into: list[str], depth: int) -> None:
 
 
 _QUESTION = re.compile(  # who asks a question wants an answer and nothing done; so does who says "give me"
-    r"(?:^|(?<=[.!?\n]))\s*(?:what|who|when|where|which|why|how|is|are|was|were|do|does|did|has|have|any)\b"
+    r"(?:^|(?<=[.!?\n]))[ \t]{0,8}(?:what|who|when|where|which|why|how|is|are|was|were|do|does|did|has|have|any)\b"
     r"(?![^.?!]{0,300}\b(?:you|please)\b)[^.?!]{0,300}\?|\b(?:give|get|show|tell|find|read)\s+(?:me|us)\b",
     re.IGNORECASE,
 )

@@ -26,7 +26,7 @@ _DELEGATES = re.compile(
     r"\b(?:fulfil|fulfill|follow|do|complete|carry\s+out|perform|handle|act\s+on|execute|comply|take\s+care|process|address|"
     r"work\s+through|answer|go\s+through|implement)\w*\b(?:\W+\w+){0,5}?\W+(?:requests?|instructions?|tasks?|to-?dos?|steps|"
     r"action\s+items?|actions|asks?|asked|says?|orders|wishes|guide|items\s+on)\b"
-    r"|(?:^|[.!?;,:\n]\s*|\b(?:and|then|please|to|you|kindly)\s+)(?:do|handle|process|work|follow|address|implement|resolve|carry|"
+    r"|(?:^|[.!?;,:\n][ \t]{0,8}|\b(?:and|then|please|to|you|kindly)\s+)(?:do|handle|process|work|follow|address|implement|resolve|carry|"
     r"fulfill?|obey|act|deal|take\s+(?:part|care))\s+(?:on\s+|with\s+|out\s+|in\s+|of\s+|through\s+)?"
     r"(?:the|my|our|his|her|their|this|that|these|those|all|every\w*|what\w*|open|\w+)\s+\w"
     r"|\b(?:as|what\w*|everything)\s+(?:[\w'-]+\s+){0,8}?(?:says?|asks?|asked|described|specified|written|told|wants?|tells?|suggests?|requires?)\b"
@@ -39,7 +39,7 @@ _DELEGATES = re.compile(
 
 
 _BEGINS = re.compile(
-    r"(?:^|[.!?\n]\s+|\bplease\s+)(?:please\s+)?([A-Za-z]+)\s+(?:the|an?|my|our|all|this|that|these|\w+)\b"
+    r"(?:^|\n|[.!?][ \t]{1,8}|\bplease\s)(?:please\s)?([A-Za-z]+)\s+(?:the|an?|my|our|all|this|that|these|\w+)\b"
 )
 # To do these gives the user an answer and changes nothing.
 ANSWERED = READ | {"tell", "give", "explain", "say", "translate", "answer", "recommend", "suggest", "help", "think"}
@@ -119,7 +119,7 @@ class Origins(msgspec.Struct, array_like=True):
         local = call.local or (self.shell and span.kind == "llm_call")
         if self.shell and local:  # of texts about code only those that name an address matter
             result = near_addresses(result)
-        found = asking(result) if result else []
+        found = asking(result) if result else ()
         looked = not acts(call) or call.families == ("visit",)
         if looked and self.asked and not self.delegates and not self.shell:
             self.overheard.append(Page(result[:MAX_PAGE], ended, span.span_id, span.trace_id, call.tool, local))

@@ -15,6 +15,7 @@ Form: TypeAlias = Literal["imperative", "request", "duty", "need", "past", "told
 
 MAX_TEXT = 32_768  # characters looked at per field: the first three quarters and the last quarter of a longer one
 MAX_SENTENCE = 600
+MAX_KEPT = 8_192  # characters of a text of which it is kept what it asks for
 MAX_ASKING = 48  # sentences of one text
 MAX_VALUES = 16  # of one sentence and of those that follow it
 NEIGHBOURHOOD = 300  # characters to either side of an address
@@ -65,6 +66,40 @@ _PASSIVE = re.compile(
 _NEED = re.compile(
     r"\b(?:i|we)\s+(?:\w+ly\s+)?(?:need|want|require|would\s+like|'d\s+like)\s+(?:to\s+)?", re.IGNORECASE
 )
+# One of these stands in whatever the pattern finds; to look for them first is cheaper.
+ASKS: tuple[tuple[Form, re.Pattern[str], tuple[str, ...]], ...] = (
+    (
+        "request",
+        _REQUEST,
+        (
+            "please",
+            "kindly",
+            "you",
+            "somebody",
+            "someone",
+            "anyone",
+            "if we",
+            " sure",
+            "remember",
+            "forget",
+            " care",
+            " free",
+            "let",
+            "do us",
+            "do me",
+            "be ",
+            "so ",
+            "it is",
+            "it's",
+            "be\n",
+            "if\n",
+        ),
+    ),
+    ("duty", _DUTY, ("you", "agent", "assistant", "model", "ai", "user", "reader", "bot")),
+    ("duty", _PASSIVE, ("be ", "be\n", "be\t")),
+)
+WANTS = ("need", "want", "require", "like")
+_STOPS = re.compile(r"[,;:.!?>\u2013\u2014-]\s")
 _FIRST = re.compile(r"[A-Za-z][A-Za-z'-]*")
 _NEXT = re.compile(
     r"\s+(?:(?:the|a|an|all|any|every|each|my|your|our|his|her|their|its|this|that|these|those|me|us|him|them|it|to|from|"
@@ -109,9 +144,16 @@ _STATED = re.compile(  # "Order 17", "Order ID X has been sent": a thing and wha
     r"^[\s\d#.]*$|^(?:\s+[A-Z#\d][\w#-]*){1,4}\s+(?:is|are|was|were|has|have|had|not|will|can|cannot)\b"
 )
 
+_PHONE = r"(?P<phone>\+\d[\d ()-]{6,18}\d)"
+_MONEY = r"(?P<money>[$€£]\s?\d[\d,]*(?:\.\d+)?|\b\d[\d,]*(?:\.\d+)?\s?(?:USD|EUR|GBP|dollars|euros|BTC|ETH)\b)"
+_ID = (
+    r"(?P<id>(?<![\w-])(?=[\w-]{3,80}(?![\w-]))(?=[\w-]*\d)(?=[\w-]*[A-Za-z])"
+    r"(?!\d+(?:st|nd|rd|th|am|pm|x|h|min|s|k|mb|gb|kb)\b)[\w-]+)"
+)
+_NUMBER = r"(?P<number>(?<![\w.$-])\d[\d ()+-]{1,18}\d(?![\w.])|(?<![\w.$-])\d{2,}(?:\.\d+)?(?![\w%]))"
 _VALUES = re.compile(
     r"(?P<mask>MASKED~[\w.-]+~\d+~\w+~)"
-    r"|(?P<phone>\+\d[\d ()-]{6,18}\d)"
+    rf"|{_PHONE}"
     r"|(?P<address>(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w.]*\d))"
     r"|(?P<email>(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+)"
     r"|(?P<url>(?:https?|ftp|wss?)://[^\s\"'<>)\]}]+|(?:www\.)[\w.-]+\.\w{2,}[^\s\"'<>)\]},]*|"
@@ -121,11 +163,15 @@ _VALUES = re.compile(
     r"(?<![\w./-])[\w-]+\.(?:txt|md|pdf|csv|json|ya?ml|docx?|xlsx?|pptx?|html?|py|js|ts|sh|log|png|jpe?g|ics|eml|zip)\b)"
     r"|(?P<handle>(?<![\w.@])@[A-Za-z]\w{2,})"
     r"|(?P<quoted>(?<![\w])[\"'`\u201c\u2018]([^\"'`\u201c\u201d\u2019\n]{2,80})[\"'`\u201d\u2019](?!\w))"
-    r"|(?P<money>[$€£]\s?\d[\d,]*(?:\.\d+)?|\b\d[\d,]*(?:\.\d+)?\s?(?:USD|EUR|GBP|dollars|euros|BTC|ETH)\b)"
-    r"|(?P<id>(?<![\w-])(?=[\w-]{3,80}(?![\w-]))(?=[\w-]*\d)(?=[\w-]*[A-Za-z])(?!\d+(?:st|nd|rd|th|am|pm|x|h|min|s|k|mb|gb|kb)\b)[\w-]+)"
-    r"|(?P<number>(?<![\w.$-])\d[\d ()+-]{1,18}\d(?![\w.])|(?<![\w.$-])\d{2,}(?:\.\d+)?(?![\w%]))"
+    rf"|{_MONEY}"
+    rf"|{_ID}"
+    rf"|{_NUMBER}"
 )
+_FIGURES = re.compile("|".join((_PHONE, _MONEY, _ID, _NUMBER)))
+_RICH = re.compile(r"[@/\\\"'`~\u201c\u2018]|\w\.\w")  # without any of these only figures and names are values
+_DIGIT = re.compile(r"\d")
 _ADDRESS = re.compile(r"https?://|www\.\w|\w@[\w-]+\.[a-z]|\b(?:AI|LLM|[Aa]gents?|[Aa]ssistants?)\b")
+ADDRESSED = ("://", "www.", "@", "AI", "LLM", "gent", "ssistant")  # one of these stands in whatever it finds
 _NAME = re.compile(r"(?<=\w[ ,]) ?\b[A-Z][\w'-]+(?: (?:[A-Z][\w'-]+|of|the|and|&)(?= [A-Z])| [A-Z][\w'-]+){0,4}")
 STRONG = frozenset(("mask", "phone", "address", "email", "url", "path", "handle", "quoted", "id"))
 _SALUTE = re.compile(
@@ -184,6 +230,8 @@ def clip(text: str) -> str:
 def near_addresses(text: str) -> str:
     """The neighbourhoods of links, mail addresses and words for agents in a text; empty where there are none."""
     text = clip(text)
+    if not any(hint in text for hint in ADDRESSED):
+        return ""
     pieces: list[str] = []
     last = 0
     for found in _ADDRESS.finditer(text):
@@ -227,9 +275,10 @@ def sentences(text: str) -> Iterator[tuple[str, bool]]:
 
 def values(text: str) -> Iterator[tuple[str, str]]:
     """Kind and value of all that names one certain thing."""
-    for found in _VALUES.finditer(text):
+    rich = _RICH.search(text)
+    for found in (_VALUES if rich else _FIGURES).finditer(text) if rich or _DIGIT.search(text) else ():
         kind = found.lastgroup or ""
-        if kind == "quoted" or found.group("quoted"):
+        if kind == "quoted" or (rich and found.group("quoted")):
             inner = found.group()[1:-1].strip()
             yield "quoted", plain(inner)
             for one in _VALUES.finditer(inner):
@@ -248,8 +297,18 @@ def words(text: str) -> list[str]:
     return list(dict.fromkeys(one for one in found if len(one) > 2 and one not in STOP))
 
 
-def asking(text: str) -> list[Asking]:
+def asking(text: str) -> tuple[Asking, ...]:
     """The sentences of a text that ask for something; a sentence lends the next its values, for "it" and "this"."""
+    return _asking(text) if len(text) <= MAX_KEPT else tuple(_found(text))
+
+
+@lru_cache(256)
+def _asking(text: str) -> tuple[Asking, ...]:
+    """The same of a text short enough to keep: tools print the same again and again, in one session and the next."""
+    return tuple(_found(text))
+
+
+def _found(text: str) -> list[Asking]:
     found: list[Asking] = []
     spoken: list[str] = []  # the requests and what tells more of them: all else is plain data
     before, letter, open_until = "", False, 0
@@ -340,22 +399,23 @@ def _form(body: str) -> tuple[Form, list[str]] | None:
         bent = verb in FAMILY and word.lower() != verb and not word.lower().endswith(("ing", "s"))
         if bent and _OBJECT.match(rest):
             return "past", [verb, *_more(rest)]
-    for form, pattern in (("request", _REQUEST), ("duty", _DUTY), ("duty", _PASSIVE)):
-        if asked := pattern.search(body):
+    low = body.lower()
+    for form, pattern, hints in ASKS:
+        if any(hint in low for hint in hints) and (asked := pattern.search(body)):
             verb = stem(asked.group(1))
             if verb in FAMILY or verb in SOFT or verb in READ or (verb not in STATIVE and verb not in STOP):
                 rest = body[asked.end() :]
-                return form, [_effect(verb, rest), *_more(rest)]  # type: ignore[return-value]
+                return form, [_effect(verb, rest), *_more(rest)]
     if second := _second(body):
         return "imperative", second
-    if needed := _NEED.search(body):
+    if ("i" in low or "we" in low) and any(hint in low for hint in WANTS) and (needed := _NEED.search(body)):
         return "need", [stem(one) for one in re.findall(r"[a-z]+", body[needed.end() :].lower())[:1]]
     return None
 
 
 def _second(body: str) -> list[str] | None:
     """The verbs of a clause that asks after one that says why: "the job failed, ship the list"."""
-    found = _CLAUSE.search(body)
+    found = _CLAUSE.search(body) if _STOPS.search(body) else None
     if not found:
         return None
     rest, verb = body[found.end(1) :], stem(found.group(1))

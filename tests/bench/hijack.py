@@ -30,7 +30,15 @@ from tests.bench.scoring import HIJACKED, labels, rate, score
 
 PARTS: Final = ("suite", "user_task", "injection_task", "model")
 KEY: Final = b"bench"
-CACHED: Final = (taint_words.stem, taint_words.parts, taint_words.families, taint_judge._learned)
+CACHED: Final = (
+    taint_words.stem,
+    taint_words.parts,
+    taint_words.families,
+    taint_judge._learned,
+    taint_judge._words_of,
+    taint_text._asking,
+    taint_text.paragraphs,
+)
 
 
 def sessions(folder: Path, rules: rule.RuleSet) -> dict[str, list[Span]]:
