@@ -227,8 +227,8 @@ def _count(window: Building, span: Span, now: int) -> None:
         if fields.get("approval.decision") == "deny":
             counts["denied"] = counts.get("denied", 0) + 1
         elif fields.get("approval.decision") == "allow":
-            source = "skipped" if fields.get("approval.source") == "bypass" else "allowed"
-            counts[source] = counts.get(source, 0) + 1
+            bypassed = fields.get("approval.source") == "bypass" or fields.get("permission.mode") == "bypass"
+            counts["skipped" if bypassed else "allowed"] = counts.get("skipped" if bypassed else "allowed", 0) + 1
     elif (tool := fields.get("tool.name")) is not None:
         _called(window, span, str(tool)[:MAX_TEXT])
     if kind == "command":
