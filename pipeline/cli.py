@@ -19,6 +19,7 @@ import typer
 
 from pipeline import errors
 from replay.policy_commands import policy_app
+from replay.simulate_command import simulate
 
 if TYPE_CHECKING:
     from pipeline.settings import Settings
@@ -49,6 +50,7 @@ app.add_typer(rules_app, name="rules")
 app.add_typer(replay_app, name="replay")
 app.add_typer(token_app, name="token")
 app.add_typer(policy_app, name="policy")
+app.command()(simulate)
 
 
 class Level(StrEnum):

@@ -35,14 +35,23 @@ CALL, CHAT, ASK = (
 )  # (CALL, act, "", sends, gets, failed) (CHAT, -, model, in, out, micros) (ASK, act, says, ...)
 
 
+class Told(NamedTuple):
+    """What a call adds to a Window besides its sizes."""
+
+    tool: str
+    command: int
+    hosts: tuple[str, ...]
+    paths: tuple[str, ...]
+
+
 class Act:
-    """A tool called on one thing. The forms of output keep beside it what they worked out about it."""
+    """A tool called on one thing; `told` is what the product reads out of that, once somebody has asked."""
 
     __slots__ = ("takes", "told", "tool", "value")
 
     def __init__(self, tool: str, takes: Takes, value: str) -> None:
         self.tool, self.takes, self.value = tool, takes, value
-        self.told: object = None
+        self.told: Told | None = None
 
 
 class Agent(msgspec.Struct, gc=False):
@@ -171,10 +180,11 @@ class Fleet:
         self._types = [Type(habit, dice) for habit in HABITS]
         self.agents = [self._agent(number, hires) for number in range(agents)]
         from_ns = self.start_ns + int((self.end_ns - self.start_ns) * early)
+        until_ns = self.start_ns + int((self.end_ns - self.start_ns) * 0.9)  # each begins with a session still to come
         self.shifts = self._plan_shifts(from_ns) if shifts else []
         here = [(one.id, (kind := self.type_of(one)).habit.name, kind.habit.shift is not None) for one in self.agents]
         planned = wrong.plan(
-            dice, count=incidents, agents=here, from_ns=from_ns, until_ns=self.end_ns, strengths=strengths
+            dice, count=incidents, agents=here, from_ns=from_ns, until_ns=until_ns, strengths=strengths
         )
         self._wrong: dict[str, list[Incident]] = defaultdict(list)
         for one in sorted(planned, key=lambda one: one.at_ns, reverse=True):
@@ -215,7 +225,7 @@ class Fleet:
         for place, kind in enumerate(self._types):
             sort, what = wrong.SHIFTS[place % len(wrong.SHIFTS)]
             at_ns = from_ns + int((self.end_ns - from_ns) * (0.15 + 0.6 * place / len(self._types)))
-            found.append(Shift(kind=sort, agent_type=kind.habit.name, start_ns=at_ns, what=what))
+            found.append(Shift(kind=sort, agent_type=kind.habit.name, start_ns=at_ns - at_ns % MINUTE_NS, what=what))
         return found
 
     # time

@@ -82,8 +82,8 @@ CODING = Habit(
     tail=160,
     novel=0.08,
     paths=(
-        "/work/app/src/server.py", "/work/app/src/models.py", "/work/app/src/views.ts",
-        "/work/app/tests/test_server.py", "/work/app/README.md", "/work/app/pyproject.toml", "/work/app/Makefile", "/work/app/src/queue.go",
+        "/work/app/src/server.py", "/work/app/src/models.py", "/work/app/src/views.ts", "/work/app/README.md",
+        "/work/app/tests/test_server.py", "/work/app/pyproject.toml", "/work/app/Makefile", "/work/app/src/queue.go",
     ),
     commands=(
         "pytest -q", "ruff check .", "git status", "git diff --stat", "ls src", "make build", "npm test",

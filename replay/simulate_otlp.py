@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -16,21 +16,12 @@ from detectors.activity import Activity
 from detectors.model import Resource, Scalar, Span, Window, digest
 from pipeline import dialect
 from pipeline.normalise import Normaliser
-from replay.simulate_fleet import CALL, CHAT, Act, Fleet, Minute, Session, Step
+from replay.simulate_fleet import CALL, CHAT, Act, Fleet, Minute, Session, Step, Told
 
 SCOPE = "spanwatch.simulate"
 CALL_NS, CHAT_NS, ASK_NS = 180_000_000, 1_400_000_000, 20_000_000  # how long a step takes
 _ARGUMENT = {"path": "file_path", "command": "command"}
 _json = msgspec.json.Encoder().encode
-
-
-class Told(NamedTuple):
-    """What a call adds to a Window besides its sizes."""
-
-    tool: str
-    command: int
-    hosts: tuple[str, ...]
-    paths: tuple[str, ...]
 
 
 def requests(fleet: Fleet) -> Iterator[bytes]:

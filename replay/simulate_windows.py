@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from detectors import urls
 from detectors.model import Window, digest
-from replay.simulate_fleet import ASK, CALL, MINUTE_NS, Act, Fleet, Minute
+from replay.simulate_fleet import ASK, CALL, MINUTE_NS, Fleet, Minute
 from replay.simulate_incidents import Incident
-from replay.simulate_otlp import Told, span_id, tell, trace_id
+from replay.simulate_otlp import span_id, tell, trace_id
 
 TENANT = "default"
 
@@ -34,8 +34,8 @@ def window(fleet: Fleet, minute: Minute) -> Window:
     before = ""
     mark, steps = span_id(minute), minute.steps
     for place, (sort, act, name, one, two, three) in enumerate(steps):
-        if sort == CALL:
-            told: Told = act.told or tell(act)  # type: ignore[union-attr,assignment]  # a call has an act
+        if sort == CALL and act is not None:
+            told = act.told or tell(act)
             tool = told.tool
             called += 1
             commands += told.command
@@ -109,6 +109,3 @@ def window(fleet: Fleet, minute: Minute) -> Window:
         began_ns=session.first_ns,
         shown=dict(sorted(shown.items())),
     )
-
-
-__all__ = ["Act", "window", "windows"]
