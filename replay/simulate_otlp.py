@@ -16,7 +16,8 @@ from detectors.activity import Activity
 from detectors.model import Resource, Scalar, Span, Window, digest
 from pipeline import dialect
 from pipeline.normalise import Normaliser
-from replay.simulate_fleet import CALL, CHAT, Act, Fleet, Minute, Session, Step, Told
+from replay.simulate_fleet import Fleet
+from replay.simulate_work import CALL, CHAT, MINUTE_NS, Act, Minute, Session, Step, Told
 
 SCOPE = "spanwatch.simulate"
 CALL_NS, CHAT_NS, ASK_NS = 180_000_000, 1_400_000_000, 20_000_000  # how long a step takes
@@ -27,15 +28,15 @@ _json = msgspec.json.Encoder().encode
 def requests(fleet: Fleet) -> Iterator[bytes]:
     """The whole fleet, a request for each minute of each session, in order of time."""
     for minute in fleet.minutes():
-        yield request(fleet, minute)
+        yield request(minute)
 
 
-def request(fleet: Fleet, minute: Minute) -> bytes:
+def request(minute: Minute) -> bytes:
     """One minute of one session."""
     session, agent = minute.session, minute.session.agent
     kind, trace, mark = session.type.habit.name, trace_id(session), span_id(minute)
     common: dict[str, Scalar] = {
-        "gen_ai.conversation.id": fleet.session_id(session),
+        "gen_ai.conversation.id": session.id,
         "gen_ai.agent.id": agent.id,
         "gen_ai.agent.name": kind,
     }
@@ -141,7 +142,7 @@ def trace_id(session: Session) -> str:
 
 def span_id(minute: Minute) -> Callable[[int], str]:
     """Gives each step of the minute its span id."""
-    before = f"{minute.session.number & 0xFFFFFFF:07x}{minute.start_ns // 60_000_000_000 & 0xFFFFF:05x}"
+    before = f"{minute.session.number & 0xFFFFFFF:07x}{minute.start_ns // MINUTE_NS & 0xFFFFF:05x}"
     return lambda place: f"{before}{place + 1:04x}"
 
 

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 from detectors import urls
 from detectors.model import Window, digest
-from replay.simulate_fleet import ASK, CALL, MINUTE_NS, Fleet, Minute
+from replay.simulate_fleet import Fleet
 from replay.simulate_incidents import Incident
 from replay.simulate_otlp import span_id, tell, trace_id
+from replay.simulate_work import ASK, CALL, MINUTE_NS, Minute
 
 TENANT = "default"
 
@@ -16,13 +17,13 @@ TENANT = "default"
 def windows(fleet: Fleet) -> Iterator[tuple[Window, Incident | None]]:
     """Each Window in order of time with the incident it belongs to."""
     for minute in fleet.minutes():
-        yield window(fleet, minute), minute.incident
+        yield window(minute), minute.incident
 
 
-def window(fleet: Fleet, minute: Minute) -> Window:
+def window(minute: Minute) -> Window:
     """What `detectors.activity` counts in this minute's spans."""
     session, agent = minute.session, minute.session.agent
-    session_id = fleet.session_id(session)
+    session_id = session.id
     calls: dict[str, int] = {}
     pairs: dict[str, int] = {}
     shown: dict[str, str] = {}
