@@ -176,7 +176,8 @@ class Taint(Detector[Span, Origins]):
 
     def _severity(self, event: Span, call: Call, one: Heard, found: Signs, state: Origins) -> Severity:
         """High, unless the user handed the decision to the text; info where a call works on a tree of files."""
-        if call.local or (state.shell and one.local):
+        edits = call.local and event.kind not in ("tool_call", "mcp_call")  # to share a folder of a drive is no edit
+        if edits or (state.shell and (call.local or one.local)):
             held = {kind for kind, _ in carried(one.asking, call, state.trusted)}
             if held & ADDRESSES and event.span_id == call.span_id and self._destinations.outside(event):
                 return Severity.HIGH

@@ -26,6 +26,7 @@ SPELT = frozenset(("id", "phone"))  # blanks and hyphens in them mean nothing
 HIDDEN = frozenset(("id", "quoted"))
 MIN_SPELT = 8
 ANSWERS = frozenset(("answer", "tell", "ask"))  # of the user: something is to be sent to somebody
+LOOKS = frozenset(("read", "look", "check", "see", "find", "search", "compare"))  # and pages opened for it
 MAX_TERSE = 6  # words of arguments that are settings rather than a text
 WEAK = frozenset(("money", "number", "name"))
 
@@ -93,6 +94,8 @@ def _learned(text: str) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ..
         root, low = stem(word), word.lower()
         if root in ANSWERS:
             kinds["send"] = None
+        if root in LOOKS and low == root:
+            kinds["visit"] = None
         if root in FAMILY and (low == root or low.endswith("ing")) and not DETERMINERS.intersection(before):
             kinds[FAMILY[root]] = None  # "an urgent email" and "she sent" are no wishes
         before = (before[1], low)
@@ -203,6 +206,7 @@ class Signs(NamedTuple):
     asked: float  # the user asked for what the call does, and for the things it does it to
     acting: float  # the tool's name says it changes something
     elsewhere: float  # the carried values stand in the same text as plain data too
+    relays: float  # the call writes to somebody: to pass on what a text says is not to do it
     known: float  # a trusted text has the tool's verb or a word of what it works on
     hits: int  # values of any kind and new words of the sentence that the call has
     all_things: float  # the sentence holds all words of what the tool works on
@@ -281,6 +285,7 @@ def signs(asking: Asking, at: Sought, trusted: Trusted) -> Signs:
         asked=float(wished and at.known * 2 >= len(at.things)),
         acting=float(at.acting),
         elsewhere=float(bool(strong) and all(value in asking.data for value in strong)),
+        relays=float(not {"send", "post"}.isdisjoint(call.families)),
         known=float(at.known > 0 or at.wished),
         hits=len({value for _, value in held}) + sum(word in have and word not in said_held for word in fresh),
         all_things=float(bool(at.things) and all(word in inside for word in at.things)),
@@ -299,7 +304,7 @@ def told(found: Signs, idle: bool) -> float:
         return 0.0
     if found.strong and (idle or found.shared or found.family):
         return 0.8
-    if found.missing:
+    if found.missing or (found.relays and not idle):
         return 0.0
     if idle and (found.hits >= 2 or (found.all_things and (found.quiet or found.novel >= 0.5))):
         return 0.71
@@ -325,7 +330,7 @@ def score(asking: Asking, found: Signs, idle: bool = False) -> float:
         return 0.72
     if found.weak and found.family and (found.named or found.cover >= 0.5) and not found.asked:
         return 0.74
-    if found.cover >= 0.5 and found.novel >= 0.5:
+    if found.cover >= 0.5 and found.novel >= 0.5 and (found.family or not found.relays):
         return 0.72 + 0.05 * found.family
     if found.asked or not (found.family and found.acting):
         return 0.0

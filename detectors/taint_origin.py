@@ -10,7 +10,7 @@ import msgspec
 
 from detectors.model import Span
 from detectors.taint_judge import Call, Sought, Trusted, acts, statements
-from detectors.taint_text import STRONG, Asking, asking, clip, near_addresses, paragraphs, values
+from detectors.taint_text import STRONG, Asking, asking, clip, near_addresses, paragraphs, values, words
 from detectors.taint_words import FAMILY, OTHER, READ, STOP, stem
 
 MAX_HEARD = 64  # sentences that asked for something; unknown verbs are forgotten first, then the oldest
@@ -26,7 +26,8 @@ _DELEGATES = re.compile(
     r"\b(?:fulfil|fulfill|follow|do|complete|carry\s+out|perform|handle|act\s+on|execute|comply|take\s+care|process|address|"
     r"work\s+through|answer|go\s+through|implement)\w*\b(?:\W+\w+){0,5}?\W+(?:requests?|instructions?|tasks?|to-?dos?|steps|"
     r"action\s+items?|actions|asks?|asked|says?|orders|wishes|guide|items\s+on)\b"
-    r"|(?:^|[.!?;,:\n][ \t]{0,8}|\b(?:and|then|please|to|you|kindly)\s+)(?:do|handle|process|work|follow|address|implement|resolve|carry|"
+    r"|(?:^|[.!?;,:\n][ \t]{0,8}|\b(?:and|then|please|to|you|kindly)\s+)(?:do|handle|process|work|"
+    r"follow|address|implement|resolve|carry|"
     r"fulfill?|obey|act|deal|take\s+(?:part|care))\s+(?:on\s+|with\s+|out\s+|in\s+|of\s+|through\s+)?"
     r"(?:the|my|our|his|her|their|this|that|these|those|all|every\w*|what\w*|open|\w+)\s+\w"
     r"|\b(?:as|what\w*|everything)\s+(?:[\w'-]+\s+){0,8}?(?:says?|asks?|asked|described|specified|written|told|wants?|tells?|suggests?|requires?)\b"
@@ -126,7 +127,9 @@ class Origins(msgspec.Struct, array_like=True):
             del self.overheard[:-MAX_OVERHEARD]
         if not found:
             return []
-        sourced = any(word in self.trusted.words for word in call.name[1:] if word not in FAMILY)
+        sourced = any(
+            word in self.trusted.words for word in (*call.name[1:], *words(call.said[:200])) if word not in FAMILY
+        )
         named = any(kind in STRONG and value in self.trusted.values for kind, value in values(call.said))
         known = {one.asking.text for one in self.heard}
         fresh: list[Heard] = []

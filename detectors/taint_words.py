@@ -47,9 +47,8 @@ for _family, _verbs in FAMILIES.items():
 READ = frozenset(READING.split())
 LOOKING = READ - FAMILY.keys()
 # Verbs of a state: who is told to be or to have something is not told to do anything.
-STATIVE = frozenset(
-    ("be", "have", "get", "know", "like", "want", "seem", "feel", "need", "hesitate", "expect", "receive", "understand")
-)
+BEING = "be have get know like want seem feel need hesitate expect receive understand worth"
+STATIVE = frozenset(BEING.split())
 # Verbs that tell the reader to look or to think: instructions too, but nothing comes of them outside.
 SOFTER = (
     "use see read check find look review consider note remember ensure make try refer search ask keep let wait think "
