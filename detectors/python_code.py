@@ -153,7 +153,8 @@ class _Run:
         module = "." * node.level + (node.module or "")
         self.imports[module] = None
         for alias in node.names:
-            scope[alias.asname or alias.name] = Value(call=f"{module}.{alias.name}")
+            name = f"{module}.{alias.name}"
+            scope[alias.asname or alias.name] = Value(call=name, flow=GIVEN if name in GIVES else NO_FLOW)
 
     def _class(self, node: ast.ClassDef) -> None:
         made = Value(node=node)
