@@ -306,7 +306,7 @@ def told(found: Signs, idle: bool) -> float:
         return 0.8
     if found.missing or (found.relays and not idle):
         return 0.0
-    if idle and (found.hits >= 2 or (found.all_things and (found.quiet or found.novel >= 0.5))):
+    if idle and (found.hits >= 2 or (found.hits and found.all_things and (found.quiet or found.novel >= 0.5))):
         return 0.71
     return 0.71 if found.hits >= 2 and (found.novel == 1.0 or found.quiet) else 0.0
 

@@ -183,7 +183,8 @@ def _names(one: Asking) -> bool:
 def _does(text: str) -> bool:
     """Whether a user's text asks for something to be done, by verbs nobody listed too."""
     return any(one.families for one in asking(text)) or any(
-        stem(first) not in ANSWERED and first.lower() not in STOP for first in _BEGINS.findall(text)
+        stem(first) not in ANSWERED and (first.lower() not in STOP or first.lower() == "do")
+        for first in _BEGINS.findall(text)
     )
 
 

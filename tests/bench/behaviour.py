@@ -21,7 +21,7 @@ from detectors.secrets import Scanner
 from pipeline import offline
 from pipeline.ingest import Ingest
 from pipeline.settings import Gateway
-from tests.bench import behaviour_page
+from tests.bench import behaviour_page, vocabularies
 from tests.bench.scoring import SEVERITIES, TASKS, labels, per_thousand, rate, score, severe, task_of, top_rules
 
 BENIGN: Final = ("coding", "airline", "developer")
@@ -155,5 +155,6 @@ def measure(data: Path | None = None, only: Sequence[str] = ()) -> dict[str, Any
         figures["benign"] = _benign(pooled_known, pooled)
     if find_spec("tests.bench.hijack") and "agentdyn" in present:
         figures["hijack"] = importlib.import_module("tests.bench.hijack").table(data)
+    figures["vocabularies"] = vocabularies.measure(run)
     print(behaviour_page.text(figures), file=sys.stderr)
     return figures

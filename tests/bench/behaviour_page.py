@@ -131,7 +131,17 @@ def left_out(figures: dict[str, Any]) -> str:
     return str(found["text"]) if found else "Not measured."
 
 
-BLOCKS: Final = (behaviour_asked, compromise, quiet, risky, judged, left_out)
+def vocabularies(figures: dict[str, Any]) -> str:
+    """Made-up sessions of vocabularies unlike a web shop, by half and by vocabulary."""
+    rows = [
+        (name, one["half"], shown(one["recall"]), shown(one["false"]), shown(one["exposure"]))
+        for name, one in figures.get("vocabularies", {}).items()
+    ]
+    head = ("vocabulary", "half", "hijacked, alerted high", "others, alerted high", "exposed, alerted at all")
+    return table(head, rows) if rows else "Not measured."
+
+
+BLOCKS: Final = (behaviour_asked, compromise, quiet, risky, judged, left_out, vocabularies)
 
 
 def text(figures: dict[str, Any]) -> str:
