@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -195,14 +195,7 @@ class Reader:
     """Finds personal data in texts; one per thread, for the scan's own memory."""
 
     def __init__(self) -> None:
-        flags = hyperscan.HS_FLAG_CASELESS | hyperscan.HS_FLAG_SINGLEMATCH
-        self._database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
-        self._database.compile(
-            expressions=[kind.hint.encode() for kind in KINDS],
-            ids=list(range(len(KINDS))),
-            elements=len(KINDS),
-            flags=[flags] * len(KINDS),
-        )
+        self._database = _database()
         self._scratch = self._database.scratch.clone()
 
     def held(self, text: str) -> Held:
@@ -224,6 +217,19 @@ class Reader:
             if values:
                 kinds[KINDS[number].name] = len(values)
         return Held(kinds, max(kinds.values())) if kinds else NOTHING
+
+
+@cache
+def _database() -> hyperscan.Database:
+    """The compiled hints; only the memory of a scan is a thread's own."""
+    database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
+    database.compile(
+        expressions=[kind.hint.encode() for kind in KINDS],
+        ids=list(range(len(KINDS))),
+        elements=len(KINDS),
+        flags=[hyperscan.HS_FLAG_CASELESS | hyperscan.HS_FLAG_SINGLEMATCH] * len(KINDS),
+    )
+    return database
 
 
 def _note(number: int, start: int, end: int, flag: int, hints: Any) -> None:
