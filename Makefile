@@ -25,10 +25,11 @@ lint: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# make bench PARTS=secrets DATA=folder PEERS=1 PAGE=1 OUT=file: one part, on recorded sessions, beside other scanners
+# make bench PARTS=secrets DATA=folder PEERS=1 PAGE=1 OUT=file: one part, on recorded sessions, beside other scanners;
+# NAB=folder: a copy of the Numenta Anomaly Benchmark for PARTS=anomaly
 bench: $(STAMP)
 	$(BIN)/python -m tests.bench $(PARTS) $(if $(DATA),--data $(DATA)) $(if $(PEERS),--peers) $(if $(PAGE),--page) \
-	  $(if $(OUT),--json $(OUT))
+	  $(if $(NAB),--nab $(NAB)) $(if $(OUT),--json $(OUT))
 
 golden: $(STAMP)
 	$(BIN)/pytest tests/test_golden.py --update-golden

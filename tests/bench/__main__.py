@@ -16,9 +16,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import behaviour_page, quality_page
+from tests.bench import anomaly_page, behaviour_page, quality_page
 
-PARTS = ("ingest", "engine", "sink", "embedded", "kafka", "memory", "secrets", "behaviour")
+PARTS = ("ingest", "engine", "sink", "embedded", "kafka", "memory", "secrets", "behaviour", "anomaly")
 
 
 def machine() -> dict[str, Any]:
@@ -58,6 +58,7 @@ def main() -> int:
     parser.add_argument("parts", nargs="*", default=[], choices=[*PARTS, []], help="which parts (default: all)")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     parser.add_argument("--data", type=Path, help="secrets, behaviour: a folder of recorded sessions")
+    parser.add_argument("--nab", type=Path, help="anomaly: a folder with the corpus of the Numenta Anomaly Benchmark")
     parser.add_argument("--peers", action="store_true", help="secrets: install other scanners and run them beside ours")
     parser.add_argument("--page", action="store_true", help="write the figures into docs/detection-quality.md")
     parser.add_argument("--inside", choices=PARTS, help=argparse.SUPPRESS)
@@ -65,6 +66,7 @@ def main() -> int:
     if args.inside:
         options = {"data": args.data} if args.inside in ("secrets", "behaviour") else {}
         options |= {"peers": args.peers} if args.inside == "secrets" else {}
+        options |= {"nab_folder": args.nab} if args.inside == "anomaly" else {}
         print(json.dumps(importlib.import_module(f"tests.bench.{args.inside}").measure(**options)))
         return 0
     if unknown := set(args.parts) - set(PARTS):
@@ -74,10 +76,11 @@ def main() -> int:
     for part in args.parts or PARTS:
         console.print(f"measuring {part} ...")
         asked = [*(["--data", str(args.data)] if args.data else []), *(["--peers"] if args.peers else [])]
+        asked += ["--nab", str(args.nab)] if args.nab else []
         results[part] = measure(part, asked)
     table = Table("part", "figure", "value", title="spanwatch bench")
     for part, figures in results.items():
-        if part == "behaviour":  # printed as tables of its own
+        if part in ("behaviour", "anomaly"):  # printed as tables of their own
             continue
         for name, value in flat(figures):
             table.add_row(
@@ -94,6 +97,8 @@ def main() -> int:
         quality_page.write({**results["secrets"], "machine": results["machine"]})
     if args.page and "sets" in results.get("behaviour", {}):
         quality_page.write(results["behaviour"], behaviour_page.BLOCKS)
+    if args.page and "cost" in results.get("anomaly", {}):
+        quality_page.write(results["anomaly"], anomaly_page.BLOCKS)
     return int(any("failed" in figures for figures in results.values()))
 
 
