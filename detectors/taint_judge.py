@@ -55,7 +55,7 @@ class Trusted(msgspec.Struct, array_like=True):
 
     def hear(self, text: str, *, wishes: bool) -> None:
         """Learn from a trusted text; only the user's own verbs are wishes."""
-        found, roots, kinds = _learned(text)
+        found, roots, kinds = _learned(text, wishes)
         self.values |= dict.fromkeys(found)
         self.words |= dict.fromkeys(roots)
         if wishes:
@@ -83,14 +83,14 @@ def statements(text: str) -> str:
 
 
 @lru_cache(64)
-def _learned(text: str) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+def _learned(text: str, wishes: bool) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
     """Values, words and wishes of a trusted text; system prompts repeat themselves from session to session."""
     roots: dict[str, None] = {}
     kinds: dict[str, None] = {}
     before = ("", "")
     for word in re.findall(r"[A-Za-z][A-Za-z']+", text):
         roots[stem(word)] = None
-    for word in re.findall(r"[A-Za-z][A-Za-z']+", statements(text)):
+    for word in re.findall(r"[A-Za-z][A-Za-z']+", statements(text) if wishes else ""):
         root, low = stem(word), word.lower()
         if root in ANSWERS:
             kinds["send"] = None
