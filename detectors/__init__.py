@@ -15,7 +15,7 @@ IDS = (  # every detector there is, for those who only need its name
     "correlation.secret_sent",
     "taint.session",
     "egress.destination",
-    "anomaly.tool_burst",
+    "anomaly.models",
     "approval.chain",
     "approval.evasion",
     "prompt.rule_broken",
@@ -63,7 +63,7 @@ IDS = (  # every detector there is, for those who only need its name
 def load(rules: RuleSet) -> list[Detector[Any, Any]]:
     """Every detector this set of rules switches on; imported when asked for, since some parts are slow to import."""
     from detectors.aftermath import Aftermath
-    from detectors.anomaly import ToolBurst
+    from detectors.anomaly import Anomalies
     from detectors.approvals import ApprovalChain
     from detectors.behaviour import BehaviourRules, Matcher
     from detectors.correlation import Correlations, SecretSent
@@ -101,8 +101,8 @@ def load(rules: RuleSet) -> list[Detector[Any, Any]]:
 
     matcher = Matcher(rules.behaviour)
     severities = {name: level for name, change in rules.overrides.items() if (level := change.level) is not None}
-    burst = rules.overrides.get(ToolBurst.id, Override())
-    tuned: dict[str, Any] = {"threshold": burst.threshold, "severity": burst.level}
+    unusual = rules.overrides.get(Anomalies.id, Override())
+    tuned: dict[str, Any] = {"threshold": unusual.threshold, "severity": unusual.level}
     days = int(rules.overrides.get(LongLived.id, Override()).threshold or DAYS)
     every: list[Detector[Any, Any]] = [
         SecretFindings(rules.secrets, rules.allowed),
@@ -111,7 +111,7 @@ def load(rules: RuleSet) -> list[Detector[Any, Any]]:
         SecretSent(rules.destinations),
         Taint(rules.destinations, severities=severities),
         EgressAllowList(rules.destinations, severities=severities),
-        ToolBurst(**{name: value for name, value in tuned.items() if value is not None}),
+        Anomalies(**{name: value for name, value in tuned.items() if value is not None}),
         ApprovalChain(matcher),
         EvasionAfterDeny(),
         PromptRule(),

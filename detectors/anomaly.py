@@ -1,111 +1,413 @@
-"""Tool burst: an agent calls tools far faster than in its own past."""
+"""Anomalies: what an agent does against its own past and its type's, told within a budget of alerts and explained."""
 
 from __future__ import annotations
 
-import math
 import pickle
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
 import msgspec
 from river import anomaly
 
+from detectors import anomaly_models as models
 from detectors.about import About
+from detectors.anomaly_features import (
+    COUNT,
+    DAY_NS,
+    FEATURES,
+    SORTS,
+    Deviation,
+    Judged,
+    Scores,
+    contributors,
+    items,
+    stands,
+    vector,
+)
+from detectors.anomaly_models import Agent, Names, Tail, Usual
 from detectors.detector import Detector, finding
 from detectors.model import Category, Finding, Severity, Window
 
-DECIDING = "tool_calls"
-FEATURES = (DECIDING, "commands", "egress", "bytes_out", "errors")
-LEAST_SPREAD = 0.25  # of log(1 + count): an agent that never varied is not surprised by one call more
-CONTRIBUTES = 3.0  # standard deviations
-MAX_KNOWN = 32
+BUDGET = 1 / 1000  # alerts per window of an agent type
+WARMUP = 200  # windows of a type before anything is told
+AGENT_WARMUP = 50  # windows of an agent before its own past decides
+MAX_AGENTS = 100_000  # of one type
+MAX_NEW = 4_096  # agents seen in one window only; they go first
+IDLE_NS = 30 * DAY_NS
+FLOOD = 1_000  # windows over which newcomers are counted
+FADING = 0.95  # how fast an alert fades, per window of its agent
+MARGIN = 2.0  # tenths past the threshold within which an alert is one that a higher threshold would have spared
+NUDGE = 0.2  # how much the threshold rises by such an alert
+MEDIUM = 3.0  # tenths past the threshold
+TREES, HEIGHT = 5, 6
+
+TAILS: Mapping[str, tuple[float, float]] = MappingProxyType(
+    {  # kind of score → step of its histogram, and the least a tenth is
+        "activity": (0.2, 0.8),
+        "egress": (0.2, 0.8),
+        "loop": (0.2, 0.8),
+        "sustained": (0.4, 2.0),
+        "new-tool": (0.05, 0.6),
+        "new-step": (0.05, 0.6),
+        "new-place": (0.05, 0.6),
+        "off-hours": (0.05, 0.4),
+        "beacon": (0.2, 1.0),
+        "steady": (0.2, 1.0),
+        "ramp": (0.2, 1.0),
+        "joint": (0.01, 0.04),
+    }
+)
+KINDS = tuple(TAILS)
+TOTAL = (0.1, 0.4)
 
 
-class Baseline(msgspec.Struct):
-    """What an agent usually does in a minute in which it does anything: one small model per feature."""
+class Type(msgspec.Struct):
+    """Everything known of one agent type: models its agents share, and a bounded number of its agents' pasts."""
 
-    models: dict[str, anomaly.StandardAbsoluteDeviation]
+    usual: Usual = msgspec.field(default_factory=Usual)
+    names: Names = msgspec.field(default_factory=Names)
+    hours: list[float] = msgspec.field(default_factory=lambda: [0.0] * models.HOURS)
+    gaps: dict[int, list[float]] = {}  # minutes between two calls of a domain → how often the same came again, of
+    same: list[float] = msgspec.field(default_factory=lambda: [0.5, 50.0])  # minutes that send the same again, of
+    tails: dict[str, Tail] = msgspec.field(default_factory=lambda: {kind: Tail(*TAILS[kind]) for kind in KINDS})
+    total: Tail = msgspec.field(default_factory=lambda: Tail(*TOTAL))
+    raised: float = 0.0  # by alerts beyond the budget
     windows: int = 0
-    known: dict[str, None] = {}  # windows learnt last, so that one delivered twice teaches once
+    alerts: int = 0
+    began_ns: int = 0
+    flood: list[int] = msgspec.field(default_factory=lambda: [0, 0, -1])  # windows, newcomers, day last told
+    agents: dict[str, Agent] = {}  # longest silent first
+    newcomers: dict[str, Agent] = {}
+    forest: anomaly.HalfSpaceTrees | None = None
+
+    def agent(self, name: str, now_ns: int) -> Agent:
+        """The agent's past; a newcomer's is kept apart until its second window, so that a flood drives out nobody."""
+        known = self.agents.pop(name, None)
+        if known is None:
+            known = self.newcomers.pop(name, None)
+            if known is None:
+                known = Agent(now_ns, now_ns)
+                self.newcomers[name] = known
+                self.flood[1] += 1
+                if len(self.newcomers) > MAX_NEW:
+                    del self.newcomers[next(iter(self.newcomers))]
+                return known
+        self.agents[name] = known
+        for _ in range(2):  # by ones and twos, so that one wrong clock does not make all others look idle
+            oldest = next(iter(self.agents))
+            if len(self.agents) > MAX_AGENTS or (oldest != name and now_ns - self.agents[oldest].last_ns > IDLE_NS):
+                del self.agents[oldest]
+        return known
 
 
-class ToolBurst(Detector[Window, Baseline]):
-    """An agent's tool calls per minute, against its own past; counts are compared by their logarithm.
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the models of a type are: for reports and metrics."""
 
-    Blind spots: silent for an agent's first `warmup` windows; slow drift is learnt as normal; minutes without any
-    span are not seen, so an agent that wakes at an odd hour is not odd; a new agent has no past.
+    windows: int
+    warm: bool
+    agents: int
+    alerts: int
+    threshold: float
+
+
+def _about(title: str, runbook: str, *standards: str, rows: tuple[str, ...] = ("E6", "E9"), **other: Any) -> About:
+    given = {"severity": Severity.LOW, "category": Category.OVERREACH, **other}
+    return About(title=title, runbook=runbook, standards=standards, rows=rows, **given)
+
+
+LOOK = "Read the contributors, then the spans named; an anomaly alone proves nothing and suspends nobody."
+
+
+class Anomalies(Detector[Window, Type]):
+    """Windows of an agent against its own past, seeded by and compared with its agent type; learns as it goes.
+
+    Blind spots: silent for a type's first `warmup` windows; an attack that looks like the agent's usual minute; drops
+    of activity; minutes without any span; a growth too slow to show over some fifty windows is learnt as normal; a
+    type's models are per partition of the activity topic. Values seen only while the type warmed up count as usual.
     """
 
-    id = "anomaly.tool_burst"
+    id = "anomaly.models"
     version = "1"
-    scope = "agent"
+    scope = "type"
     rules = MappingProxyType(
         {
-            id: About(
-                title="An agent calls tools far faster than in its own past",
-                severity=Severity.LOW,
-                category=Category.OVERREACH,
-                standards=("LLM03:2026", "LLM06:2026", "ASI02", "AML.T0053"),
-                runbook="Look at what the session did in this minute; a loop and a theft both look like this.",
-                rows=("E6",),
-            )
+            "anomaly.activity": _about(
+                "An agent does far more than in its own past", LOOK, "LLM03:2026", "LLM06:2026", "ASI02", "AML.T0053"
+            ),
+            "anomaly.new-behaviour": _about(
+                "An agent does what neither it nor its type did before", LOOK, "LLM03:2026", "ASI02", "ASI10"
+            ),
+            "anomaly.egress": _about(
+                "An agent sends more, or to more places, than in its own past",
+                LOOK,
+                "LLM02:2026",
+                "ASI02",
+                "AML.T0086",
+                "T1041",
+                category=Category.DATA_EXFILTRATION,
+            ),
+            "anomaly.off-hours": _about("An agent runs at an hour at which it never ran", LOOK, "ASI10", "AML.T0053"),
+            "anomaly.loop": _about(
+                "An agent repeats the same step over and over", LOOK, "LLM06:2026", "ASI08", "AML.T0034"
+            ),
+            "anomaly.beacon": _about(
+                "An agent calls one domain at even intervals",
+                LOOK,
+                "ASI10",
+                "T1071.001",
+                "T1102",
+                category=Category.DATA_EXFILTRATION,
+            ),
+            "anomaly.ramp": _about(
+                "An agent's usual grows steadily, window by window",
+                "Compare with the agent's first weeks: a habit taught slowly is how a baseline is poisoned.",
+                "LLM05:2026",
+                "ASI06",
+                "AML.T0070",
+            ),
+            "anomaly.drift": _about(
+                "An agent works differently from now on, and this is its new usual",
+                "Was a new version, prompt or task rolled out? If nobody knows of one, read the spans named.",
+                "ASI10",
+                severity=Severity.INFO,
+            ),
+            "health.agent-flood": _about(
+                "Most windows come from agents never seen before; their pasts cannot be kept",
+                "Does an emitter put a new agent id on every span? Correct it, or refuse its token.",
+                "MCP08:2025",
+                "T1685",
+                rows=("E6", "D11"),
+            ),
         }
     )
 
-    def __init__(self, *, threshold: float = 0.9999, warmup: int = 50, severity: Severity = Severity.LOW) -> None:
-        self._threshold, self._warmup, self._severity = threshold, warmup, severity
+    def __init__(
+        self,
+        *,
+        threshold: float = BUDGET,
+        severity: Severity | None = None,
+        warmup: int = WARMUP,
+        marked: frozenset[str] = frozenset(),
+    ) -> None:
+        self._budget = min(max(threshold, 1e-6), 0.1)
+        self._severity, self._warmup, self._marked = severity, warmup, marked
 
-    def new_state(self) -> Baseline:
-        return Baseline({name: anomaly.StandardAbsoluteDeviation() for name in FEATURES})
+    def new_state(self) -> Type:
+        return Type()
 
-    def observe(self, event: Window, state: Baseline) -> Iterator[Finding]:
-        if event.id in state.known:
-            return
-        state.known[event.id] = None
-        if len(state.known) > MAX_KNOWN:
-            del state.known[next(iter(state.known))]
-        far = {name: _deviation(state.models[name], event.counts.get(name, 0)) for name in FEATURES}
-        expected = {name: math.expm1(state.models[name].sub_stat.get() or 0.0) for name in FEATURES}
-        seen = state.windows
-        state.windows += 1
-        for name in FEATURES:  # learn always, also from a burst: else one honest change of work alarms for ever
-            value = math.log1p(max(event.counts.get(name, 0), 0))
-            state.models[name].learn_one(None, value)  # type: ignore[no-untyped-call]  # river
-        score = math.erf(max(far[DECIDING], 0.0) / math.sqrt(2))
-        if seen < self._warmup or score < self._threshold:
-            return
-        odd = sorted((name for name in FEATURES if far[name] >= CONTRIBUTES), key=lambda name: -far[name])
-        yield finding(
-            self,
-            event,
-            rule_id=self.id,
-            severity=self._severity,
-            category=Category.OVERREACH,
-            score=round(score, 6),
-            evidence={
-                "who": event.agent_id or event.agent_type,
-                "what": f"{event.counts.get(DECIDING, 0)} tool calls in a minute",
-                "windows_learnt": str(seen),
-                "warmup": str(self._warmup),
-                **{
-                    f"contributor.{name}": f"{event.counts.get(name, 0)} (expected {expected[name]:.1f})"
-                    for name in odd
-                },
-            },
+    def status(self, state: Type) -> Status:
+        """What a report or a metric shows of a type's models."""
+        return Status(
+            windows=state.windows,
+            warm=state.windows >= self._warmup,
+            agents=len(state.agents) + len(state.newcomers),
+            alerts=state.alerts,
+            threshold=round(self._threshold(state), 3),
         )
 
-    def dump(self, state: Baseline) -> bytes:
-        """River models have no other form; the engine authenticates a snapshot before any of it is unpickled."""
-        return pickle.dumps((state.models, state.windows, state.known), protocol=5)
+    def observe(self, event: Window, state: Type) -> Iterator[Finding]:
+        now = event.start_ns
+        if not state.windows:
+            state.began_ns = now
+        agent = state.agent(event.agent_id, now)
+        yield from self._flooded(event, state)
+        told, named = vector(event), items(event)
+        judged = self._judge(event, state, agent, told, named)
+        due = self._due(state, agent, judged)
+        if due:
+            state.alerts += 1
+            yield self._tell(event, state, agent, judged)
+        if event.session_id not in self._marked:
+            changed = self._learn(event, state, agent, told, named, judged)
+            if changed and state.windows >= self._warmup:
+                yield self._drifted(event, judged, changed)
+        agent.windows += 1
+        agent.last_ns = max(agent.last_ns, now)
+        state.windows += 1
 
-    def load(self, blob: bytes) -> Baseline:
-        models, windows, known = pickle.loads(blob)
-        return Baseline(models, windows, known)
+    # score
+
+    def _judge(
+        self, event: Window, state: Type, agent: Agent, told: list[tuple[int, float]], named: list[str]
+    ) -> Judged:
+        models.fade(agent, event.start_ns)
+        found = models.deviations(agent, state.usual, told)
+        rare = state.names.rarity(agent, named)
+        growing = models.trends(agent, found)
+        beat = models.rhythm(agent, state.gaps, event.domains, state.names, event.start_ns)
+        scores = _by_kind(found)
+        for rarity, item, _ in rare:
+            scores.setdefault(SORTS[item[:4]], rarity)  # the rarest of each sort comes first
+        odd = models.off_hours(agent, state.hours, state.began_ns, event.start_ns)
+        if odd is not None:
+            scores["off-hours"] = odd
+        scores["beacon"] = beat[0]
+        scores["steady"], again = models.steady(agent, event.counts, state.same)
+        if growing:
+            scores["ramp"] = max(one[1] for one in growing)
+        if state.forest is not None and not state.forest._first_window:  # it scores nothing before it has one
+            scores["joint"] = state.forest.score_one(_scaled(found))  # type: ignore[no-untyped-call]  # river
+        surprises = sorted(((state.tails[kind].surprise(score), kind) for kind, score in scores.items()), reverse=True)
+        total = surprises[0][0] + 0.3 * max(surprises[1][0] - 1.0, 0.0) + 0.2 * max(surprises[2][0] - 1.0, 0.0)
+        return Judged(found, rare, growing, beat, again, scores, surprises, total, self._threshold(state))
+
+    def _threshold(self, state: Type) -> float:
+        return max(state.total.exceeded_by(self._budget), 3.0) + state.raised
+
+    def _due(self, state: Type, agent: Agent, judged: Judged) -> bool:
+        """Whether this window is an alert; what is no worse than the agent's last alert was, fading, is told already.
+
+        An alert that a slightly higher threshold would have spared raises it, each window lowers it by the budget's
+        share: so their number settles at the budget, while clear ones do not hide those after them.
+        """
+        agent.told *= FADING
+        state.raised = max(state.raised - NUDGE * self._budget, 0.0)
+        over = judged.total - judged.threshold
+        if state.windows < self._warmup or over <= 0.0 or judged.total <= agent.told:
+            return False
+        if over < MARGIN and agent.told < judged.threshold / 2:
+            state.raised += NUDGE
+        agent.told = judged.total
+        return True
+
+    # learn
+
+    def _learn(
+        self,
+        event: Window,
+        state: Type,
+        agent: Agent,
+        told: list[tuple[int, float]],
+        named: list[str],
+        judged: Judged,
+    ) -> list[int]:
+        if judged.total <= judged.threshold or state.windows < self._warmup:  # an incident sets no threshold
+            for kind, score in judged.scores.items():
+                state.tails[kind].add(score)
+            state.total.add(judged.total)
+        if state.forest is None and state.windows >= self._warmup // 2:
+            state.forest = anomaly.HalfSpaceTrees(n_trees=TREES, height=HEIGHT, window_size=250, seed=7)
+            state.forest.learn_one(dict.fromkeys(range(COUNT), 0.5))  # type: ignore[no-untyped-call]  # river
+        if state.forest is not None:
+            state.forest.learn_one(_scaled(judged.found))  # type: ignore[no-untyped-call]  # river
+        state.names.learn(agent, named)
+        models.learn_hour(agent, state.hours, event.start_ns)
+        return models.learn(agent, state.usual, told, judged.found)
+
+    # tell
+
+    def _tell(self, event: Window, state: Type, agent: Agent, judged: Judged) -> Finding:
+        parts = contributors(event, judged)
+        rule_id = "anomaly." + parts[0].rule
+        over = judged.total - judged.threshold
+        severity = Severity.MEDIUM if over >= MEDIUM else Severity.LOW
+        known = min(agent.windows, AGENT_WARMUP)
+        spans = tuple(dict.fromkeys(span for part in parts if (span := part.span))) or (event.last_span_id,)
+        whole = sum(part.weight for part in parts) or 1.0
+        return finding(
+            self,
+            event,
+            rule_id=rule_id,
+            severity=self._severity if self._severity is not None else self.levels.get(rule_id, severity),
+            score=round(1.0 - 10.0 ** -min(judged.total, 9.0), 9),
+            evidence={
+                "who": event.agent_id or event.agent_type,
+                "what": "; ".join(f"{part.name} {part.says}" for part in parts[:3]),
+                "warmup": f"{known} of {AGENT_WARMUP} windows of this agent, {state.windows} of its type",
+                "threshold": f"{judged.total:.1f} over {judged.threshold:.1f}, for {self._budget * 1000:g} in 1,000",
+                **{
+                    f"contributor.{part.name}": f"{part.says}, {100 * part.weight / whole:.0f} % of the score"
+                    for part in parts
+                },
+            },
+            span_ids=spans,
+        )
+
+    def _drifted(self, event: Window, judged: Judged, changed: Sequence[int]) -> Finding:
+        of = {one.place: one for one in judged.found}
+        return finding(
+            self,
+            event,
+            rule_id="anomaly.drift",
+            key=FEATURES[changed[0]].name,
+            evidence={
+                "who": event.agent_id or event.agent_type,
+                "what": "; ".join(f"{FEATURES[place].name} {stands(of[place])}" for place in changed),
+            },
+            span_ids=(event.last_span_id,),
+        )
+
+    def _flooded(self, event: Window, state: Type) -> Iterator[Finding]:
+        """Told once a day: most of the last windows came from agents that were never seen before."""
+        flood = state.flood
+        flood[0] += 1
+        if flood[0] < FLOOD:
+            return
+        day = event.start_ns // DAY_NS
+        if flood[1] > FLOOD // 2 and state.windows >= 2 * FLOOD and day != flood[2]:
+            flood[2] = day
+            yield finding(
+                self,
+                event,
+                rule_id="health.agent-flood",
+                evidence={
+                    "who": event.agent_type,
+                    "what": f"{flood[1]} new agents in {FLOOD} windows",
+                },
+            )
+        flood[0] = flood[1] = 0
+
+    # keep
+
+    def dump(self, state: Type) -> bytes:
+        """Plain numbers; only the river model is pickled, which the engine authenticates before any of it is read."""
+        return _encode(state)
+
+    def load(self, blob: bytes) -> Type:
+        return _decode(blob)
 
 
-def _deviation(model: anomaly.StandardAbsoluteDeviation, count: int) -> float:
-    """Standard deviations above the usual; negative below it."""
-    value = math.log1p(max(count, 0))
-    off = value - (model.sub_stat.get() or 0.0)
-    size = min(model.score_one(None, value), abs(off) / LEAST_SPREAD)  # type: ignore[no-untyped-call]  # river
-    return math.copysign(float(size), off)
+def _packed(value: Any) -> bytes:
+    return value.tobytes() if isinstance(value, array) else pickle.dumps(value, protocol=5)
+
+
+def _unpacked(kind: type, raw: Any) -> Any:
+    if kind is anomaly.HalfSpaceTrees:
+        return pickle.loads(raw)
+    numbers = array("f", raw)
+    if len(numbers) != models.SIZE:
+        raise ValueError("an agent's past of another size")
+    return numbers
+
+
+_encode = msgspec.msgpack.Encoder(enc_hook=_packed).encode
+_decode = msgspec.msgpack.Decoder(Type, dec_hook=_unpacked).decode
+
+
+def _by_kind(found: Sequence[Deviation]) -> Scores:
+    """What the features of each kind add up to, the furthest first, and the longest lasting deviation of any."""
+    far: dict[str, list[float]] = {"activity": [], "egress": [], "loop": []}
+    lasting = 0.0
+    for one in found:
+        if one.z > 0.0:
+            far[_KIND[one.place]].append(one.z)
+        elif _DOWN[one.place]:
+            far[_DOWN[one.place]].append(-one.z)
+        if one.total > lasting and one.z > models.ALLOWANCE:
+            lasting = one.total
+    scores = {"sustained": lasting}
+    for kind, some in far.items():
+        some.sort(reverse=True)
+        scores[kind] = sum(z * part for z, part in zip(some, (1.0, 0.5, 0.25), strict=False))
+    return scores
+
+
+_KIND = [feature.kind for feature in FEATURES]
+_DOWN = [feature.down for feature in FEATURES]
+
+
+def _scaled(found: Sequence[Deviation]) -> dict[int, float]:
+    """Deviations as the trees want them, from 0 to 1; a feature not told is left out."""
+    return {one.place: min(max((one.z + 4.0) / 12.0, 0.0), 1.0) for one in found}

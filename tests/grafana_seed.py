@@ -186,7 +186,7 @@ def dead_letter(n: int, received_ns: int) -> DeadLetter:
 def failure(n: int, time_ns: int) -> Failure:
     return Failure(
         id=digest("failure", n),
-        detector_id="anomaly.tool_burst",
+        detector_id="anomaly.models",
         tenant="acme",
         session_id=LEAK,
         span_id="4" * 16,

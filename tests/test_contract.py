@@ -32,7 +32,7 @@ def wanted(detector: Detector[Any, Any], spans: Sequence[Span]) -> list[Event]:
         return list(spans)
     engine = Engine([])
     made = [*engine.run(spans), *engine.flush()]
-    return [one for one in made if isinstance(one, Window if detector.scope == "agent" else Sighting)]
+    return [one for one in made if isinstance(one, Window if detector.scope in ("agent", "type") else Sighting)]
 
 
 def story(make: Make, session: str = "") -> list[Event]:
@@ -92,7 +92,7 @@ def select_changes_nothing(make: Make) -> None:
         key = (
             event.session_key
             if isinstance(event, Span)
-            else event.agent_key
+            else (event.type_key if detector.scope == "type" else event.agent_key)
             if isinstance(event, Window)
             else event.entity_key
         )
@@ -119,10 +119,8 @@ def keys_apart(make: Make) -> None:
     events = story(make)
     apart: list[Event] = []
     for other in story(make, session="elsewhere"):
-        if isinstance(other, Span):
+        if isinstance(other, Span | Window):
             other = msgspec.structs.replace(other, agent_id="other", agent_type="other-type")
-        elif isinstance(other, Window):
-            other = msgspec.structs.replace(other, agent_id="other")
         else:
             other = msgspec.structs.replace(other, tenant="other")
         apart.append(other)

@@ -83,7 +83,7 @@ def test_a_benign_session_stays_silent_above_low(name: str) -> None:
 
 def mixed() -> list[Span]:
     """Spans of all recorded sessions but the long one, interleaved by time."""
-    spans = [one for name in NAMES if name != "anomaly.tool_burst" for one in read(name)]
+    spans = [one for name in NAMES if name != "anomaly.models" for one in read(name)]
     return sorted(spans, key=lambda one: (one.start_ns, one.id))
 
 
@@ -100,7 +100,7 @@ def test_a_batch_gives_what_its_events_give_one_by_one() -> None:
 
 def test_a_session_spread_over_batches_with_others_gives_the_same_findings() -> None:
     spans = mixed()
-    apart = {o.id for name in NAMES if name != "anomaly.tool_burst" for o in Engine(LOADED).run(read(name)) if _is(o)}
+    apart = {o.id for name in NAMES if name != "anomaly.models" for o in Engine(LOADED).run(read(name)) if _is(o)}
     for size in (1, 3, 50, len(spans)):
         engine = Engine(LOADED)
         out = [o for i in range(0, len(spans), size) for o in engine.run(spans[i : i + size])]

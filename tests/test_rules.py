@@ -279,10 +279,10 @@ def test_the_detectors_an_override_may_name_are_those_that_exist() -> None:
 
 def test_overrides_reach_detectors_that_are_no_rule_files(tmp_path: Path) -> None:
     file = tmp_path / "overrides.yml"
-    file.write_text("egress.destination: {enabled: false}\nanomaly.tool_burst: {threshold: 0.5}\n")
+    file.write_text("egress.destination: {enabled: false}\nanomaly.models: {threshold: 0.01}\n")
     names = {one.id for one in detectors.load(rule.read(overrides=file))}
     assert "egress.destination" not in names
-    assert "anomaly.tool_burst" in names
+    assert "anomaly.models" in names
 
 
 @pytest.mark.parametrize(
