@@ -90,7 +90,7 @@ CODING = Habit(
         "git commit -am wip", "mypy app",
     ),
     asks=0.25,
-    bypass=0.1,
+    bypass=0.2,
 )  # fmt: skip
 
 SUPPORT = Habit(
