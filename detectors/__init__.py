@@ -108,7 +108,7 @@ def load(rules: RuleSet) -> list[Detector[Any, Any]]:
         SecretFindings(rules.secrets, rules.allowed),
         BehaviourRules(matcher),
         Correlations(matcher, rules.correlation),
-        SecretSent(rules.destinations),
+        SecretSent(rules.destinations, matcher),
         Taint(rules.destinations, severities=severities),
         EgressAllowList(rules.destinations, severities=severities),
         Anomalies(**{name: value for name, value in tuned.items() if value is not None}),

@@ -75,6 +75,7 @@ class Hit(msgspec.Struct, frozen=True, array_like=True, order=True):
     span_id: str
     what: str = ""
     value: str = ""
+    marks: tuple[str, ...] = ()  # fingerprints of the secrets it showed
 
 
 class Track(msgspec.Struct, array_like=True):
@@ -217,6 +218,7 @@ def _hit(span: Span, field: str = "", act: Act | None = None) -> Hit:
         span.span_id,
         (what.get("part") or what.get("what") or what.get("tool") or span.name)[:MAX_NOTE],
         _value(span, field, act)[:200] if field else what.get("host", ""),
+        tuple(sorted({one.fingerprint for one in span.secrets})[:MAX_PASSES]),
     )
 
 
@@ -331,6 +333,7 @@ def _before(hits: list[Hit], later: Hit, taken: set[str]) -> Hit | None:
 
 def _report(detector: Correlations, rule: CorrelationRule, event: Span, chain: list[Hit]) -> Finding:
     deciding = chain[-1]
+    same = sorted({mark for hit in chain[:-1] for mark in hit.marks}.intersection(deciding.marks))
     about = msgspec.structs.replace(
         event, start_ns=deciding.time_ns, trace_id=deciding.trace_id, span_id=deciding.span_id
     )
@@ -342,11 +345,12 @@ def _report(detector: Correlations, rule: CorrelationRule, event: Span, chain: l
         severity=rule.severity,
         category=rule.category,
         title=rule.title,
-        confidence=rule.confidence,
+        confidence="confirmed" if same else rule.confidence,  # the secret that was found is the one that was used
         subject=deciding.subject,
         evidence={
             "who": event.text("user") or event.agent_id or event.resource.service,
             "what": deciding.what,
+            **({"fingerprint": same[0]} if same else {}),
             **({"host": deciding.value} if deciding.value and not rule.field else {}),
             **steps,
             "approver": "none",
@@ -363,6 +367,8 @@ class Leaving(msgspec.Struct, array_like=True):
     read: dict[str, list[Hit]] = {}
     sent: dict[str, list[Hit]] = {}
     told: dict[str, None] = {}
+    refused: list[int] = []  # when a call failed for lack of rights
+    destroying: dict[str, None] = {}  # calls that a rule about destruction matched
 
 
 def _keep(store: dict[str, list[Hit]], mark: str, hit: Hit) -> None:
@@ -374,13 +380,15 @@ def _keep(store: dict[str, list[Hit]], mark: str, hit: Hit) -> None:
         del store[next(iter(store))]
 
 
+REFUSED, DESTROYS = "step.auth-error", "destructive."
 OUTWARD = frozenset({"arguments", "command.line", "url", "header", "body", "attribute"})
 
 
 class SecretSent(Detector[Span, Leaving]):
     """A secret the agent read, and later that very secret on its way to a destination nobody allowed.
 
-    Confirmed by the keyed fingerprint, so nothing is guessed.
+    Confirmed by the keyed fingerprint, so nothing is guessed. A secret found after a refusal and then used to destroy
+    something is the matter of `destructive.stolen-credential`, which names all of its steps.
     Blind spots: a secret sent encoded or in parts; sent to an allowed destination; read in another session; per
     session 256 fingerprints are remembered, the oldest forgotten first.
     """
@@ -401,18 +409,29 @@ class SecretSent(Detector[Span, Leaving]):
         }
     )
 
-    def __init__(self, destinations: Destinations, *, within_ns: int = 1_800_000_000_000) -> None:
+    def __init__(
+        self, destinations: Destinations, matcher: Matcher | None = None, *, within_ns: int = 1_800_000_000_000
+    ) -> None:
         self._destinations = destinations
+        self._matcher = matcher or Matcher(())
         self._within_ns = within_ns
 
     def new_state(self) -> Leaving:
         return Leaving()
 
     def select(self, events: Sequence[Span]) -> Iterable[int]:
-        return [i for i, span in enumerate(events) if span.secrets]
+        matched = self._matcher.prepare(events)
+        refused = {i for i, rules in matched.items() if any(one.rule.id == REFUSED for one in rules)}
+        return [i for i, span in enumerate(events) if span.secrets or i in refused]
 
     def observe(self, event: Span, state: Leaving) -> Iterator[Finding]:
+        rules = {matched.rule.id for matched in self._matcher.of(event)}
+        if REFUSED in rules:
+            insort(state.refused, event.start_ns)
+            del state.refused[MAX_PASSES:]  # the earliest ones tell most
         outside = self._destinations.outside(event)
+        if outside and any(one.startswith(DESTROYS) for one in rules):
+            _tell(state.destroying, event.call_id or event.id)
         hit = msgspec.structs.replace(_hit(event), value=",".join(outside))
         for match in event.secrets:
             mark = match.fingerprint
@@ -429,6 +448,8 @@ class SecretSent(Detector[Span, Leaving]):
             if read is None or sent.time_ns - read.time_ns > self._within_ns or told in state.told:
                 continue
             _tell(state.told, told)
+            if sent.subject in state.destroying and state.refused and state.refused[0] <= read.time_ns:
+                continue
             about = msgspec.structs.replace(event, start_ns=sent.time_ns, trace_id=sent.trace_id, span_id=sent.span_id)
             yield finding(
                 self,
