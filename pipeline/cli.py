@@ -50,7 +50,6 @@ app.add_typer(rules_app, name="rules")
 app.add_typer(replay_app, name="replay")
 app.add_typer(token_app, name="token")
 app.add_typer(policy_app, name="policy")
-app.command()(simulate)
 
 
 class Level(StrEnum):
@@ -446,6 +445,9 @@ def feed(
         token = token_file.read_text("utf-8").strip()
     sent = feed_sender.send(files, to=to, token=token)
     print(f"spanwatch: {sent:,} events sent", file=sys.stderr)
+
+
+app.command()(simulate)
 
 
 # ---------------------------------------------------------------------------- the rest
