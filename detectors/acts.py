@@ -1,7 +1,8 @@
 """Acts out of texts: what commands, statements and scripts do, put into the fields that rules read.
 
-A command that reads some files and writes others is one act per action, so that what a rule says of a file's class
-and of the action holds for the same files. Texts inside texts are followed 5 deep; a span has at most 256 acts.
+A command that reads some files and writes others is one act per action and per file that may matter, so that what a
+rule says of a file's class, place and action holds for the same file. Texts inside texts are followed 5 deep; a
+span has at most 256 acts.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ MAX_ACTS, MAX_DEPTH = 256, 5
 MAX_VALUES = 64  # of one field
 MAX_TEXT = 2_000  # characters of a text that is told
 MAX_SCRIPT = 16_000  # characters of a script
+_ORDINARY = frozenset({"source", "test", "document"})
+_OWN = ("inside", "temp", "unknown")  # files of the session, told together where they are of no kind
 
 
 class Acts:
@@ -251,22 +254,27 @@ class Acts:
     # fields
 
     def _add(self, act: Mapping[str, Fact], files: Sequence[Touched]) -> None:
-        """Takes the act, once for each thing it does to files."""
+        """Takes the act, once for each thing it does to files, so that a harmless file hides none that matters."""
         kept = {name: value for name, value in act.items() if value != () and value != ""}
         if kept.get("parsed") is False:
             self.parsed = False
-        for action in dict.fromkeys(one.action for one in files) or ("",):
+        groups: dict[tuple[object, ...], list[tuple[Touched, paths.Place]]] = {}
+        for one in files[:MAX_VALUES]:
+            place = self._place(one)
+            alone = place.full if place.scope not in _OWN or not _ORDINARY.issuperset(place.classes) else ""
+            groups.setdefault((one.action, alone), []).append((one, place))
+        for group in groups.values() or ([],):
             if len(self.found) >= MAX_ACTS:
                 return
-            touches = [one for one in files if one.action == action]
-            self.found.append({**kept, **self._files(touches)} if touches else kept)
+            self.found.append({**kept, **self._files(group)} if group else kept)
 
-    def _files(self, files: Sequence[Touched]) -> dict[str, Fact]:
-        places = [self._place(one) for one in files[:MAX_VALUES]]
+    @staticmethod
+    def _files(group: Sequence[tuple[Touched, paths.Place]]) -> dict[str, Fact]:
+        places = [place for _, place in group]
         found: dict[str, Fact] = {
             "path.full": tuple(dict.fromkeys(place.full for place in places)),
             "path.scope": tuple(dict.fromkeys(place.scope for place in places)),
-            "path.action": files[0].action,
+            "path.action": group[0][0].action,
         }
         if classes := tuple(dict.fromkeys(name for place in places for name in place.classes)):
             found["path.class"] = classes

@@ -98,3 +98,14 @@ def test_what_is_sent_over_a_connection_goes_where_it_leads() -> None:
 def test_what_stands_below_a_directory_that_is_walked_is_a_path() -> None:
     code = "from pathlib import Path\nfor one in Path('/home').iterdir():\n    print((one / '.netrc').read_text())"
     assert ("/home/{}/.netrc",) in [act.get("path.full") for act in acts(code)]
+
+
+def test_a_harmless_file_beside_hides_none_that_matters() -> None:
+    line = "cat .env ~/.ssh/id_rsa ~/.ssh/id_rsa.pub a.txt b.txt"
+    found = facts.of(span(kind="command", fields={"command.line": line, "tool.name": "bash"})).acts
+    assert sorted(act["path.full"] for act in found) == [
+        (".env",),
+        ("a.txt", "b.txt"),
+        ("~/.ssh/id_rsa",),
+        ("~/.ssh/id_rsa.pub",),
+    ]
