@@ -21,6 +21,7 @@ MAX_RISKS = 32  # rules that found something in a session
 MAX_RISKS_TOLD = 12
 MAX_TASK = 200  # characters of a session's task
 MAX_CALLS = 256  # decided calls of a session; the oldest are forgotten first
+MAX_DETAIL = 4_000  # characters of what is told about an entity
 MAX_LATER = 512  # sightings that wait for their minute to close
 MAX_TEXT = 256  # characters of a name; longer entities are known by their hash
 
@@ -177,7 +178,8 @@ class Activity(msgspec.Struct, array_like=True):
         self.agent = span.agent_id
         for seen in entities.of(span):
             name = seen.id if len(seen.id) <= MAX_TEXT else digest(seen.id)
-            mark = f"{seen.kind}/{name}/{seen.mark}" if seen.mark else f"{seen.kind}/{name}"
+            shown = seen.mark if len(seen.mark) <= MAX_TEXT else digest(seen.mark)
+            mark = f"{seen.kind}/{name}/{shown}" if shown else f"{seen.kind}/{name}"
             if mark in self.sighted:
                 continue
             if len(self.sighted) >= MAX_SIGHTINGS:  # the oldest is forgotten; seen again, it has the same id again
@@ -186,7 +188,7 @@ class Activity(msgspec.Struct, array_like=True):
             detail = {"why": self.task, **seen.detail}
             if self.risk and "made" in detail:
                 detail["risk"] = self.risks()
-            again = (seen.mark,) if seen.mark else ()
+            again = (shown,) if shown else ()
             sighting = Sighting(
                 id=digest("sighting", self.tenant, seen.kind, name, self.session_id, *again),
                 tenant=self.tenant,
@@ -198,7 +200,7 @@ class Activity(msgspec.Struct, array_like=True):
                 trace_id=span.trace_id,
                 span_id=span.span_id,
                 time_ns=span.start_ns,
-                detail={key: value for key, value in detail.items() if value},
+                detail={key: value[:MAX_DETAIL] for key, value in detail.items() if value},
             )
             if detail.get("view") != accesses.SETTLED:
                 yield sighting

@@ -18,6 +18,7 @@ MAX_MARKS = 64
 MAX_WHAT = 300
 DAYS = 7  # a credential seen on so many days outlives any task
 DEPLOYMENTS = 3
+MAX_USER = 200  # characters of a user that are remembered
 SESSION_TELLING = frozenset({"config.digest", "model"})
 _VERSION = re.compile(r"[-@:_.]?(?:\d{4}-?\d{2}-?\d{2}|\d{6,8}|v\d[\w.]*|latest)$")
 
@@ -56,7 +57,7 @@ def _holder(event: Sighting) -> Holder:
         told("actor", "agent"),
         event.agent_type,
         agent,
-        told("user", ""),
+        told("user", "")[:MAX_USER],
         event.session_id,
         event.span_id,
         event.time_ns,

@@ -106,13 +106,13 @@ def call_of(span: Span) -> Call:
     """The part of a call span that matters here."""
     text = span.text("command.line") or span.text("arguments") or span.text("url") or span.text("path")
     said = _flat(text[:MAX_ARGUMENTS])
-    tool = span.text("tool.name")
+    tool = span.text("tool.name")[:100]
     return Call(
         span.start_ns,
         span.span_id,
         span.trace_id,
         span.call_id or span.id,
-        tool[:100],
+        tool,
         span.kind in LOCAL or ("path" in span.fields and "url" not in span.fields),
         text[:MAX_WHAT],
         said,
