@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +18,7 @@ from detectors.anomaly_features import (
     COUNT,
     DAY_NS,
     FEATURES,
+    HOUR_NS,
     SORTS,
     Deviation,
     Judged,
@@ -38,8 +40,9 @@ MAX_NEW = 4_096  # agents seen in one window only; they go first
 IDLE_NS = 30 * DAY_NS
 FLOOD = 1_000  # windows over which newcomers are counted
 FADING = 0.95  # how fast an alert fades, per window of its agent
-MARGIN = 2.0  # tenths past the threshold within which an alert is one that a higher threshold would have spared
-NUDGE = 0.2  # how much the threshold rises by such an alert
+MARGIN = 1.0  # tenths past the threshold within which an alert is one that a higher threshold would have spared
+NUDGE = 0.15  # how much the threshold rises by such an alert
+AIM, LOWEST = 0.8, -1.0  # share of the budget that is aimed at, and how far quiet lowers the threshold
 MEDIUM = 3.0  # tenths past the threshold
 TREES, HEIGHT = 5, 6
 
@@ -60,7 +63,7 @@ TAILS: Mapping[str, tuple[float, float]] = MappingProxyType(
     }
 )
 KINDS = tuple(TAILS)
-TOTAL = (0.1, 0.4)
+TOTAL = (0.1, 0.4, False)
 
 
 class Type(msgspec.Struct):
@@ -75,6 +78,7 @@ class Type(msgspec.Struct):
     total: Tail = msgspec.field(default_factory=lambda: Tail(*TOTAL))
     raised: float = 0.0  # by alerts beyond the budget
     windows: int = 0
+    visits: int = 0  # hours in which an agent worked, of all agents
     alerts: int = 0
     began_ns: int = 0
     flood: list[int] = msgspec.field(default_factory=lambda: [0, 0, -1])  # windows, newcomers, day last told
@@ -223,6 +227,7 @@ class Anomalies(Detector[Window, Type]):
             changed = self._learn(event, state, agent, told, named, judged)
             if changed and state.windows >= self._warmup:
                 yield self._drifted(event, judged, changed)
+        state.visits += agent.last_ns // HOUR_NS != now // HOUR_NS
         agent.windows += 1
         agent.last_ns = max(agent.last_ns, now)
         state.windows += 1
@@ -249,7 +254,12 @@ class Anomalies(Detector[Window, Type]):
             scores["ramp"] = max(one[1] for one in growing)
         if state.forest is not None and not state.forest._first_window:  # it scores nothing before it has one
             scores["joint"] = state.forest.score_one(_scaled(found))  # type: ignore[no-untyped-call]  # river
-        surprises = sorted(((state.tails[kind].surprise(score), kind) for kind, score in scores.items()), reverse=True)
+        found_in = {kind: state.tails[kind].surprise(score) for kind, score in scores.items()}
+        if (
+            found_in.get("off-hours", 0.0) > 1.0
+        ):  # told once in all its minutes: what counts is how rare such an hour is
+            found_in["off-hours"] += math.log10((state.windows + 1) / (state.visits + 1))
+        surprises = sorted(((far, kind) for kind, far in found_in.items()), reverse=True)
         total = surprises[0][0] + 0.3 * max(surprises[1][0] - 1.0, 0.0) + 0.2 * max(surprises[2][0] - 1.0, 0.0)
         return Judged(found, rare, growing, beat, again, scores, surprises, total, self._threshold(state))
 
@@ -263,7 +273,7 @@ class Anomalies(Detector[Window, Type]):
         share: so their number settles at the budget, while clear ones do not hide those after them.
         """
         agent.told *= FADING
-        state.raised = max(state.raised - NUDGE * self._budget, 0.0)
+        state.raised = max(state.raised - NUDGE * self._budget * AIM, LOWEST)
         over = judged.total - judged.threshold
         if state.windows < self._warmup or over <= 0.0 or judged.total <= agent.told:
             return False

@@ -38,10 +38,12 @@ SHIFT, SHIFT_RUN = 14.0, 10  # sum of deviations, and windows in a row, that mak
 BLOCK, BLOCKS = 6, 8  # windows whose mean is one point of a trend, and points looked at
 HOURS = 48  # weekdays' and weekends'
 SLOTS = 64  # named things remembered of an agent
+NEAR = ((0, 1.0), (-1, 0.5), (1, 0.5), (-2, 0.25), (2, 0.25), (-3, 0.1), (3, 0.1))  # hours away, and how alike
+NEAR_ALL = sum(part for _, part in NEAR)
 DOMAINS = 6  # domains whose rhythm is followed
 RARE = 15.0  # windows of its own that outweigh what its type does, for named things
 MAX_ITEMS = 4_096  # named things remembered of a type
-FRESH = 4_000.0  # windows over which it is counted how often a thing of some sort is new
+FRESH = 10_000.0  # windows over which it is counted how often a thing of some sort is new
 KNOWN = 150.0  # scores of a kind from which it has a say
 HALVE = 20_000.0  # windows after which what was counted counts half
 
@@ -208,7 +210,8 @@ class Names(msgspec.Struct, array_like=True):
 
     seen: dict[str, tuple[float, bytes]] = {}
     windows: float = 0.0
-    fresh: dict[str, float] = {}
+    fresh: dict[str, float] = msgspec.field(default_factory=lambda: dict.fromkeys(SORTS, 0.0))  # new to the type
+    first: dict[str, float] = msgspec.field(default_factory=lambda: dict.fromkeys(SORTS, 0.0))  # new to an agent
 
     def rarity(self, agent: Agent, items: Sequence[str]) -> list[tuple[float, str, bool]]:
         """Rarest first: how many tenths a thing has left of being expected, and whether its type ever showed it."""
@@ -218,20 +221,21 @@ class Names(msgspec.Struct, array_like=True):
         span = min(total, FRESH)
         for item in items:
             known = self.seen.get(item)
-            fresh = (self.fresh.get(item[:4], 0.0) + 0.5) / span
             if known is None:
-                out.append((-math.log10(fresh), item, True))
+                out.append((-math.log10((self.fresh[item[:4]] + 0.5) / span), item, True))
                 continue
             at = _slot(keys, known[1])
             chance = ((own[_ITEMS + at] if at >= 0 else 0.0) + RARE * known[0] / total) / (past + RARE)
-            rarest = fresh if fresh > chance else chance
-            out.append((-math.log10(rarest) if rarest < 1.0 else 0.0, item, False))
+            if at < 0 and chance < (often := (self.first[item[:4]] + 0.5) / span):
+                chance = often
+            out.append((-math.log10(chance) if chance < 1.0 else 0.0, item, False))
         out.sort(reverse=True)
         return out
 
     def learn(self, agent: Agent, items: Sequence[str]) -> None:
         own, seen = agent.numbers, self.seen
         new: set[str] = set()
+        first: set[str] = set()
         for item in items:
             known = seen.get(item)
             if known is None:
@@ -240,13 +244,15 @@ class Names(msgspec.Struct, array_like=True):
             seen[item] = known[0] + 1.0, known[1]
             at = _slot(agent.keys, known[1])
             if at < 0:
+                first.add(item[:4])
                 weights = own[_ITEMS : _ITEMS + SLOTS].tolist()
                 at = weights.index(min(weights))
                 agent.keys[4 * at : 4 * at + 4] = known[1]
                 own[_ITEMS + at] = 0.0
             own[_ITEMS + at] += 1.0
-        for sort in SORTS:
-            self.fresh[sort] = self.fresh.get(sort, 0.0) * (1.0 - 1.0 / FRESH) + (sort in new)
+        for counted, sorts in ((self.fresh, new), (self.first, first)):
+            for sort in SORTS:
+                counted[sort] = counted[sort] * (1.0 - 1.0 / FRESH) + (sort in sorts)
         own[_ITEMS_SUM] += 1.0
         if own[_ITEMS_SUM] >= 4 * MEMORY:
             for place in (*range(_ITEMS, _ITEMS + SLOTS), _ITEMS_SUM):
@@ -283,12 +289,17 @@ def off_hours(agent: Agent, hours: Sequence[float], began_ns: int, time_ns: int)
     at = hour(time_ns)
     if at >= 24 and days < 9.0:  # no weekend was seen whole: it is held to be like a weekday
         at -= 24
-    base = at - at % 24
-    near = (base + (at - 1) % 24, at, base + (at + 1) % 24)
+    base, of_day = at - at % 24, at % 24
     own = agent.numbers
-    mine = own[_HOURS + at] + 0.5 * (own[_HOURS + near[0]] + own[_HOURS + near[2]])
-    ours = hours[at] + 0.5 * (hours[near[0]] + hours[near[2]])
-    mine_all, ours_all = 2 * sum(own[_HOURS + base : _HOURS + base + 24]), 2 * sum(hours[base : base + 24])
+    mine = ours = 0.0
+    for away, part in NEAR:
+        one = base + (of_day + away) % 24
+        mine += part * own[_HOURS + one]
+        ours += part * hours[one]
+    mine_all, ours_all = (
+        NEAR_ALL * sum(own[_HOURS + base : _HOURS + base + 24]),
+        NEAR_ALL * sum(hours[base : base + 24]),
+    )
     if ours_all < 100.0:
         return None
     chance = (mine + 8.0 * (ours + 0.5) / (ours_all + 24.0)) / (mine_all + 8.0)
@@ -383,6 +394,7 @@ class Tail(msgspec.Struct, array_like=True):
 
     step: float
     least: float  # a tenth less likely is at least this much further out
+    far: bool = True  # whether what one in a thousand exceeds is looked at too
     bins: list[float] = msgspec.field(default_factory=lambda: [0.0] * 100)
     total: float = 0.0
     waiting: int = 0
@@ -402,7 +414,7 @@ class Tail(msgspec.Struct, array_like=True):
         self.waiting = 0
         self.tenth, self.hundredth = self._at(0.1), self._at(0.01)
         self.scale = max(self.hundredth - self.tenth, self.least)
-        if self.total >= 2_000:
+        if self.far and self.total >= 2_000:
             self.scale = max(self.scale, self._at(0.001) - self.hundredth)
         if self.total >= HALVE:
             self.bins = [held / 2 for held in self.bins]
