@@ -6,10 +6,10 @@ The same command is known on both sides by a digest of its words, literals left 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from detectors import sameness
 from detectors.model import SecretMatch, Span
+from detectors.seen import Seen
 
 MINUTE_NS, DAY_NS = 60_000_000_000, 86_400_000_000_000
 MAX_WHAT = 600
@@ -23,16 +23,12 @@ TRIGGERS = frozenset(
 PROXY, AGENT, SETTLED, FLOW = "proxy", "agent", "settled", "flow"
 
 
-class Shown(NamedTuple):
-    """An entity, in the fields of `entities.Seen`."""
-
-    kind: str
-    id: str
-    detail: dict[str, str]
-    mark: str = ""
+def concerns(kind: str, fields: frozenset[str], secrets: bool) -> bool:
+    """Whether `of` can show anything of a span with these fields."""
+    return secrets or kind in ("feed", "db_query") or "command.line" in fields or "credential" in fields
 
 
-def of(span: Span) -> Iterator[Shown]:
+def of(span: Span) -> Iterator[Seen]:
     """Commands that a proxy should know, targets that were reached, credentials and who held them."""
     if span.kind == "feed":
         yield from _feed(span)
@@ -42,7 +38,7 @@ def of(span: Span) -> Iterator[Shown]:
     yield from _held(span)
 
 
-def _feed(span: Span) -> Iterator[Shown]:
+def _feed(span: Span) -> Iterator[Seen]:
     text = span.text
     if span.name == "proxy_command":
         said = text("feed.command")
@@ -55,18 +51,18 @@ def _feed(span: Span) -> Iterator[Shown]:
             "what": said[:MAX_WHAT],
         }
         for mark in dict.fromkeys(found for one in sameness.carried(said) if (found := sameness.mark(one))):
-            yield Shown("command", mark, told, span.id)
+            yield Seen("command", mark, told, span.id)
         if told["target"]:
-            yield Shown("target", told["target"], told, span.id)
+            yield Seen("target", told["target"], told, span.id)
     elif span.name == "flow" and (destination := text("feed.destination").lower()):
         told = {name: text(f"feed.{name}") for name in ("host", "workload", "port", "bytes", "agent", "credential")}
-        yield Shown("target", destination, {"view": FLOW, "target": destination, **told}, span.id)
+        yield Seen("target", destination, {"view": FLOW, "target": destination, **told}, span.id)
     elif span.name == "cloud_audit" and (principal := text("feed.principal")):
         actor = "agent" if text("feed.agent") else "human" if _by_hand(text("feed.client")) else ""
         told = {"actor": actor, "what": f"{text('feed.action')} {text('feed.resource')}".strip()[:MAX_WHAT]}
         if actor:
             told["user"] = text("feed.owner") or text("feed.client") if actor == "human" else ""
-            yield Shown("holder", principal, told, f"{actor}/{span.start_ns // DAY_NS}")
+            yield Seen("holder", principal, told, f"{actor}/{span.start_ns // DAY_NS}")
 
 
 def _by_hand(client: str) -> bool:
@@ -74,7 +70,7 @@ def _by_hand(client: str) -> bool:
     return any(word in client.lower() for word in ("mozilla", "console", "signin"))
 
 
-def _reached(span: Span) -> Iterator[Shown]:
+def _reached(span: Span) -> Iterator[Seen]:
     """An agent's command or statement on its way to another host or database."""
     text = span.text
     target = (text("db.host") or sameness.target(text("command.line")) or text("db.namespace")).lower()
@@ -89,17 +85,17 @@ def _reached(span: Span) -> Iterator[Shown]:
     }
     minute = span.start_ns // MINUTE_NS
     for mark in marks:
-        yield Shown("command", mark, told, f"{minute}/{told['call']}" if span.call_id else str(minute))
+        yield Seen("command", mark, told, f"{minute}/{told['call']}" if span.call_id else str(minute))
     if target:
-        yield Shown("target", target, told, f"{minute}/{told['mark'] or told['call']}")
+        yield Seen("target", target, told, f"{minute}/{told['mark'] or told['call']}")
     if told["mark"] or target:  # looked at again when whatever a proxy has to say must have come
         where = ("command", told["mark"]) if told["mark"] else ("target", target)
-        yield Shown(*where, {**told, "view": SETTLED}, f"settled/{minute}/{told['mark'] or told['call']}")
+        yield Seen(*where, {**told, "view": SETTLED}, f"settled/{minute}/{told['mark'] or told['call']}")
         if told["mark"] and target:
-            yield Shown("target", target, {**told, "view": SETTLED}, f"settled/{minute}/{told['mark']}")
+            yield Seen("target", target, {**told, "view": SETTLED}, f"settled/{minute}/{told['mark']}")
 
 
-def _held(span: Span) -> Iterator[Shown]:
+def _held(span: Span) -> Iterator[Seen]:
     """Who used which credential: by the subject the telemetry names, and by the fingerprint of a secret on its way."""
     subject = span.text("credential")
     if not subject and not span.secrets:
@@ -121,10 +117,10 @@ def _held(span: Span) -> Iterator[Shown]:
     if subject:
         form = "workload" if any(sign in subject for sign in WORKLOAD) else "subject"
         form = "key" if span.dialect == "litellm" else form
-        yield Shown("holder", subject, {**told, "form": form}, who)
+        yield Seen("holder", subject, {**told, "form": form}, who)
     for match in span.secrets:
         if match.surface in OUTWARD and span.kind in ACTING:
-            yield Shown("holder", match.fingerprint, {**told, "form": "secret", **_secret(match)}, who)
+            yield Seen("holder", match.fingerprint, {**told, "form": "secret", **_secret(match)}, who)
 
 
 def _secret(match: SecretMatch) -> dict[str, str]:

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import msgspec
 
-from detectors import accesses, entities, facts, urls
+from detectors import accesses, changes, entities, facts, urls
 from detectors.model import Severity, Sighting, Span, Window, digest
+from detectors.seen import Seen
 
 WINDOW_NS = 60_000_000_000
 LATENESS_NS = 30_000_000_000
@@ -173,39 +174,46 @@ class Activity(msgspec.Struct, array_like=True):
             shown=dict(sorted(window.shown.items())),
         )
 
-    def sightings(self, span: Span) -> Iterator[Sighting]:
-        """Entities of this span that the session had not shown before."""
-        self.agent = span.agent_id
-        for seen in entities.of(span):
-            name = seen.id if len(seen.id) <= MAX_TEXT else digest(seen.id)
-            shown = seen.mark if len(seen.mark) <= MAX_TEXT else digest(seen.mark)
-            mark = f"{seen.kind}/{name}/{shown}" if shown else f"{seen.kind}/{name}"
-            if mark in self.sighted:
-                continue
-            if len(self.sighted) >= MAX_SIGHTINGS:  # the oldest is forgotten; seen again, it has the same id again
-                del self.sighted[next(iter(self.sighted))]
-            self.sighted[mark] = None
-            detail = {"why": self.task, **seen.detail}
-            if self.risk and "made" in detail:
-                detail["risk"] = self.risks()
-            again = (shown,) if shown else ()
-            sighting = Sighting(
-                id=digest("sighting", self.tenant, seen.kind, name, self.session_id, *again),
-                tenant=self.tenant,
-                entity_kind=seen.kind,
-                entity_id=name,
-                agent_id=span.agent_id,
-                agent_type=span.agent_type,
-                session_id=self.session_id,
-                trace_id=span.trace_id,
-                span_id=span.span_id,
-                time_ns=span.start_ns,
-                detail={key: value[:MAX_DETAIL] for key, value in detail.items() if value},
-            )
-            if detail.get("view") != accesses.SETTLED:
-                yield sighting
-            elif len(self.later) < MAX_LATER:
-                self.later.append(sighting)
+    def sightings(self, span: Span, plan: entities.Plan) -> Iterator[Sighting]:
+        """Entities of this span, by the sources it is put to, that the session had not shown before."""
+        if span.kind != changes.FEED:
+            self.agent = span.agent_id
+        sighted = self.sighted
+        for source in plan:
+            for seen in source(span):
+                name = seen.id if len(seen.id) <= MAX_TEXT else digest(seen.id)
+                shown = seen.mark if len(seen.mark) <= MAX_TEXT else digest(seen.mark)
+                mark = f"{seen.kind}/{name}/{shown}" if shown else f"{seen.kind}/{name}"
+                if mark not in sighted:
+                    yield from self._sight(span, seen, name, shown, mark)
+
+    def _sight(self, span: Span, seen: Seen, name: str, shown: str, mark: str) -> Iterator[Sighting]:
+        """An entity that is new to the session; one that has to wait is kept for later."""
+        if len(self.sighted) >= MAX_SIGHTINGS:  # the oldest is forgotten; seen again, it has the same id again
+            del self.sighted[next(iter(self.sighted))]
+        self.sighted[mark] = None
+        told = seen.detail if isinstance(seen.detail, dict) else seen.detail()
+        detail = {"why": self.task, **told}
+        if self.risk and "made" in detail:
+            detail["risk"] = self.risks()
+        again = (shown,) if shown else ()
+        sighting = Sighting(
+            id=digest("sighting", self.tenant, seen.kind, name, self.session_id, *again),
+            tenant=self.tenant,
+            entity_kind=seen.kind,
+            entity_id=name,
+            agent_id=span.agent_id,
+            agent_type=span.agent_type,
+            session_id=self.session_id,
+            trace_id=span.trace_id,
+            span_id=span.span_id,
+            time_ns=span.start_ns,
+            detail={key: value[:MAX_DETAIL] for key, value in detail.items() if value},
+        )
+        if detail.get("view") != accesses.SETTLED:
+            yield sighting
+        elif len(self.later) < MAX_LATER:
+            self.later.append(sighting)
 
 
 def _approver(span: Span) -> str:

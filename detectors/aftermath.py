@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from types import MappingProxyType
 
 import msgspec
@@ -74,8 +74,8 @@ class Aftermath(Detector[Sighting, Story]):
     def new_state(self) -> Story:
         return Story()
 
-    def select(self, events: Sequence[Sighting]) -> Iterable[int]:
-        return [i for i, event in enumerate(events) if event.entity_kind in ("commit", "change")]
+    def concerns(self, kind: str, fields: frozenset[str], secrets: bool) -> bool:
+        return kind in ("commit", "change")
 
     def observe(self, event: Sighting, state: Story) -> Iterator[Finding]:
         if event.entity_kind not in ("commit", "change"):

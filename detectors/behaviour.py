@@ -21,6 +21,7 @@ SEPARATOR = "\n\x00\n"
 MAX_WHAT = 300
 MAX_APPROVALS = 256
 MAX_TOLD = 64  # calls whose approval may still come
+MAX_SHAPES = 4_096  # combinations of fields remembered
 MATCHED = "rule.id"  # the field that holds the rules which matched this very span
 
 
@@ -97,6 +98,14 @@ class _Scan(NamedTuple):
     rules: list[list[int]]
 
 
+class _Asked(NamedTuple):
+    """What is looked at in spans with the same fields."""
+
+    scanned: tuple[str, ...]  # fields whose text is looked through
+    present: tuple[int, ...]  # rules to try because a field is there
+    facts: bool
+
+
 class Matcher:
     """Which rules match a Span. One scan a field looks for the signs of all rules in all spans of a batch.
 
@@ -115,6 +124,8 @@ class Matcher:
         self._after: list[int] = []  # rules about the rules that matched
         self._batch: tuple[Span, ...] = ()
         self._ids: frozenset[int] = frozenset()
+        self._by_act = [rule.by_act for rule in self.rules]
+        self._shapes: dict[tuple[str, ...], _Asked] = {}
         self._index: dict[int, tuple[Matched, ...]] = {}
         self._hits: dict[int, tuple[Matched, ...]] = {}
         self._build()
@@ -133,7 +144,7 @@ class Matcher:
             compiled = database(tuple(patterns))
             self._scans[field] = _Scan(compiled, compiled.scratch.clone(), list(patterns.values()))  # one per thread
         self._needed = frozenset(self._scans) | frozenset(self._present)
-        self._facts = any(rule.by_act for rule in self.rules)
+        self._facts = any(self._by_act)
 
     def _register(self, place: int, sign: Sign, wanted: dict[str, dict[tuple[str, int], list[int]]]) -> None:
         if sign.field.startswith("secret."):
@@ -176,16 +187,25 @@ class Matcher:
         found: dict[int, tuple[Matched, ...]] = {}
         for i, places in tries.items():
             span = spans[i]
-            views = _views(span) if any(self.rules[place].by_act for place in places) else ()
-            matched = [one for place in sorted(places) if (one := _try(self.rules[place], span, views))]
+            views = _views(span) if any(map(self._by_act.__getitem__, places)) else ()
+            matched = [one for place in sorted(places) if (one := self._try(place, span, views))]
             if matched and self._after:
                 named = {**span.fields, MATCHED: tuple(dict.fromkeys(one.rule.id for one in matched))}
                 after = msgspec.structs.replace(span, fields=named)
                 views = _views(after)
-                matched += [one for place in self._after if (one := _try(self.rules[place], after, views))]
+                matched += [one for place in self._after if (one := self._try(place, after, views))]
             if matched:
                 found[i] = tuple(matched)
         return found
+
+    def _try(self, place: int, span: Span, views: Iterable[tuple[facts.Act | None, Span]]) -> Matched | None:
+        rule = self.rules[place]
+        if not self._by_act[place]:
+            return Matched(rule, None) if _holds(rule, span) else None
+        for act, view in views:
+            if _holds(rule, view):
+                return Matched(rule, act)
+        return None
 
     def _unscanned(self, span: Span) -> list[int]:
         """Rules to try whose sign is no text: what the span is, and that it holds secrets."""
@@ -201,16 +221,16 @@ class Matcher:
         """Rules worth trying per span: those of which a sign shows."""
         tries: dict[int, set[int]] = {}
         texts: dict[str, dict[str, list[int]]] = {field: {} for field in self._scans}  # a text is scanned once
-        needed, present = self._needed, self._present
+        present, shapes = self._present, self._shapes
         for i, span in enumerate(spans):
             fields = span.fields
-            for field in fields.keys() & needed:
-                if field in present:
-                    tries.setdefault(i, set()).update(present[field])
-                if field in texts:
-                    texts[field].setdefault(_spelled(fields[field]), []).append(i)
-            if self._facts and not facts.SOURCES.isdisjoint(fields):
-                for field, text in _told(facts.of(span).acts, needed):
+            asked = shapes.get(shape := tuple(fields)) or self._ask(shape)
+            for field in asked.scanned:
+                texts[field].setdefault(_spelled(fields[field]), []).append(i)
+            if asked.present:
+                tries[i] = set(asked.present)
+            if asked.facts and (acts := facts.of(span).acts):
+                for field, text in _told(acts, self._needed):
                     if field in present:
                         tries.setdefault(i, set()).update(present[field])
                     if field in texts:
@@ -219,6 +239,17 @@ class Matcher:
             if owners:
                 _look(self._scans[field], owners, tries)
         return tries
+
+    def _ask(self, shape: tuple[str, ...]) -> _Asked:
+        """What a span with these fields is asked; remembered, for fields come in few combinations."""
+        if len(self._shapes) >= MAX_SHAPES:
+            self._shapes.clear()
+        found = self._shapes[shape] = _Asked(
+            tuple(field for field in shape if field in self._scans),
+            tuple(dict.fromkeys(place for field in shape for place in self._present.get(field, ()))),
+            self._facts and not facts.SOURCES.isdisjoint(shape),
+        )
+        return found
 
 
 def _look(scan: _Scan, owners: Mapping[str, Sequence[int]], tries: dict[int, set[int]]) -> None:
@@ -296,14 +327,10 @@ def _views(span: Span) -> Sequence[tuple[facts.Act | None, Span]]:
     return [(act, msgspec.structs.replace(span, fields={**span.fields, **act})) for act in acts] or [(None, span)]
 
 
-def _try(rule: SpanRule, span: Span, views: Iterable[tuple[facts.Act | None, Span]]) -> Matched | None:
-    if not rule.by_act:
-        return Matched(rule, None) if _holds(rule, span) else None
-    return next((Matched(rule, act) for act, view in views if _holds(rule, view)), None)
-
-
 def _holds(rule: SpanRule, span: Span) -> bool:
-    return rule.applies(span) and rule.condition.test(span) and not any(e.test(span) for e in rule.exceptions)
+    if not (rule.applies(span) and rule.condition.test(span)):
+        return False
+    return not rule.exceptions or not any(e.test(span) for e in rule.exceptions)
 
 
 class Told(msgspec.Struct, frozen=True, array_like=True):

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from functools import partial
 
 import msgspec
 
 from detectors import facts, same_change
 from detectors.model import Span
+from detectors.seen import Detail, Seen
 
 FEED = "feed"
 MINUTE_NS, DAY_NS = 60_000_000_000, 86_400_000_000_000
@@ -29,6 +30,7 @@ TRIGGERS = frozenset(
     f"feed.{name}"
     for name in ("owner", "agents", "credential", "credentials", "fingerprint", "repo", "sha", "patch", "action")
 }
+MADE = frozenset({"commit.sha", "commit.branch", "change.id", "commit.reverts"})  # fields of what a call made
 OUTWARD = frozenset({"arguments", "command.line", "url", "header"})  # where a credential in use stands
 SCANNERS = re.compile(
     r"gitleaks|trufflehog|ggshield|gitguardian|detect-secrets|secret[ _-]?scan|codeql|semgrep|snyk|trivy|grype|"
@@ -52,15 +54,6 @@ AGENTS = (  # who signs a commit as an agent: a trailer, an author or a login â†
     ("openhands", re.compile(r"openhands@all-hands|co-authored-by: *openhands")),
     ("amp", re.compile(r"amp@ampcode\.com|co-authored-by: *amp\b")),
 )
-
-
-class Shown(NamedTuple):
-    """An entity, in the fields of `entities.Seen`."""
-
-    kind: str
-    id: str
-    detail: dict[str, str]
-    mark: str = ""
 
 
 def commit(sha: str) -> str:
@@ -98,56 +91,66 @@ def items(text: str) -> list[str]:
     return [text] if text else []
 
 
-def of(span: Span) -> Iterator[Shown]:
+def concerns(kind: str, fields: frozenset[str], secrets: bool) -> bool:
+    """Whether `of` can show anything of a span with these fields."""
+    if kind == "llm_call":
+        return secrets or not fields.isdisjoint(MADE | {"user", "credential"})
+    return kind == FEED or kind in ("ci_run", "ci_step") or kind in ACTING
+
+
+def of(span: Span) -> Iterator[Seen]:
     """Every commit, branch, request, owner and use of an agent that the span shows."""
     if span.kind == FEED:
         yield from _feed(span)
     elif span.kind in ("ci_run", "ci_step"):
         yield from _pipeline(span)
     elif span.kind in ACTING or span.kind == "llm_call":
-        yield from _people(span)
-        yield from _made(span)
+        fields = span.fields
+        if span.secrets or "user" in fields or "credential" in fields:
+            yield from _people(span)
+        if not MADE.isdisjoint(fields):
+            yield from _made(span)
         for fix in same_change.of(span) if span.kind in ("command", "file_write", "mcp_call", "tool_call") else ():
             told = {"where": fix.where, "what": fix.what}
-            yield Shown("patch", f"{span.agent_id}/{fix.id}", told, fix.where)
+            yield Seen("patch", f"{span.agent_id}/{fix.id}", told, fix.where)
 
 
-def _feed(span: Span) -> Iterator[Shown]:
+def _feed(span: Span) -> Iterator[Seen]:
     told = {name[len(FEED) + 1 :]: _cut(str(value)) for name, value in span.fields.items() if name.startswith("feed.")}
     told["feed"] = span.name
     repo, get = told.get("repo", ""), told.get
     for name in dict.fromkeys((get("owner", ""), *items(get("also", "")))):
         if name:
-            yield Shown("owner", name, told, span.id)
+            yield Seen("owner", name, told, span.id)
     if span.name == "cloud_audit" and (name := get("agent", "")):
         use = {"use": "permission", "name": get("action", "")}
-        yield Shown("agent", name, use, f"use/permission/{use['name']}/{span.start_ns // DAY_NS}")
+        yield Seen("agent", name, use, f"use/permission/{use['name']}/{span.start_ns // DAY_NS}")
     if span.name == "offboarding":
         for name in items(get("agents", "")):
-            yield Shown("agent", name, told, span.id)
+            yield Seen("agent", name, told, span.id)
     for name in dict.fromkeys((get("credential", ""), *items(get("credentials", "")))):
         if name and span.name != "flow":
-            yield Shown("lease", name, told, span.id)
+            yield Seen("lease", name, told, span.id)
     if mark := get("fingerprint"):
-        yield Shown("lease", mark, told, span.id)
+        yield Seen("lease", mark, told, span.id)
     for sha in dict.fromkeys(commit(one) for one in (get("sha", ""), *items(get("shas", ""))[:MAX_SHAS]) if one):
-        yield Shown("commit", sha, told, span.id)
+        yield Seen("commit", sha, told, span.id)
     if repo and (ref := get("branch")):
-        yield Shown("branch", branch(repo, ref), told, span.id)
+        yield Seen("branch", branch(repo, ref), told, span.id)
     if repo and (number := get("change")):
-        yield Shown("change", change(repo, number), told, span.id)
+        yield Seen("change", change(repo, number), told, span.id)
     if patch := get("patch"):
         where = get("service") or repo
-        yield Shown("patch", f"{attributed(told) or get('by', '')}/{patch}", {**told, "where": where}, span.id)
+        yield Seen("patch", f"{attributed(told) or get('by', '')}/{patch}", {**told, "where": where}, span.id)
     if span.name == "commit" and (found := REVERTS.search(told.get("message", ""))):
         undoes = {**told, "feed": "revert", "sha": found[1], "by": get("author", ""), "agent": ""}
-        yield Shown("commit", commit(found[1]), undoes, f"revert/{span.id}")
+        yield Seen("commit", commit(found[1]), undoes, f"revert/{span.id}")
     if span.name == "commit" and (by := attributed(told)):
         author = get("author", "")
-        yield Shown("owner" if author else "agent", author or by, told, span.id)
+        yield Seen("owner" if author else "agent", author or by, told, span.id)
 
 
-def _pipeline(span: Span) -> Iterator[Shown]:
+def _pipeline(span: Span) -> Iterator[Seen]:
     """What a CI run says of its commit and branch: a scan, a deploy, a failure."""
     fields = span.fields
     sha, repo, ref = span.text("ci.sha"), span.text("ci.repo"), span.text("ci.ref")
@@ -170,9 +173,9 @@ def _pipeline(span: Span) -> Iterator[Shown]:
         "by": span.text("user"),
     }
     if sha:
-        yield Shown("commit", commit(sha), told, span.id)
+        yield Seen("commit", commit(sha), told, span.id)
     if repo and ref:
-        yield Shown("branch", branch(repo, ref), told, span.id)
+        yield Seen("branch", branch(repo, ref), told, span.id)
 
 
 def what(span: Span) -> str:
@@ -182,18 +185,18 @@ def what(span: Span) -> str:
     return f"{text('tool.name') or span.kind} {' '.join(said.split())}".strip()[:MAX_WHAT]
 
 
-def _people(span: Span) -> Iterator[Shown]:
+def _people(span: Span) -> Iterator[Seen]:
     """Who acted in which minute, and as which credential."""
     if user := span.text("user"):
-        yield Shown("owner", user, {"what": what(span)}, f"minute/{span.start_ns // MINUTE_NS}")
+        yield Seen("owner", user, {"what": what(span)}, f"minute/{span.start_ns // MINUTE_NS}")
     shown = dict.fromkeys(one.fingerprint for one in span.secrets if one.surface in OUTWARD)
     for subject in (span.text("credential"), *shown):
         if subject:
             told = {"what": what(span), "user": span.text("user")}
-            yield Shown("lease", subject, told, f"minute/{span.start_ns // MINUTE_NS}")
+            yield Seen("lease", subject, told, f"minute/{span.start_ns // MINUTE_NS}")
 
 
-def _made(span: Span) -> Iterator[Shown]:
+def _made(span: Span) -> Iterator[Seen]:
     """The commit, branch and request a call made."""
     text = span.text
     sha, ref, repo = text("commit.sha"), text("commit.branch"), text("commit.repo") or text("ci.repo")
@@ -211,36 +214,40 @@ def _made(span: Span) -> Iterator[Shown]:
     }
     told = {name: value for name, value in told.items() if value}
     if sha:
-        yield Shown("commit", commit(sha), told, "made")
+        yield Seen("commit", commit(sha), told, "made")
     if repo and ref:
-        yield Shown("branch", branch(repo, ref), told, f"made/{commit(sha)}")
+        yield Seen("branch", branch(repo, ref), told, f"made/{commit(sha)}")
     if number:
-        yield Shown("change", change(told["repo"], number), told, "made")
+        yield Seen("change", change(told["repo"], number), told, "made")
     if sha or ref:
         user = text("user")
         kind, name = ("owner", user) if user else ("agent", span.agent_id)
-        yield Shown(kind, name, told, f"made/{commit(sha) or ref}")
+        yield Seen(kind, name, told, f"made/{commit(sha) or ref}")
     if reverted := text("commit.reverts"):
         told = {"feed": "revert", "sha": reverted, "by": text("user") or span.agent_id, "repo": repo}
-        yield Shown("commit", commit(reverted), told, f"revert/{span.id}")
+        yield Seen("commit", commit(reverted), told, f"revert/{span.id}")
 
 
-def uses(span: Span) -> Iterator[Shown]:
+def uses(span: Span) -> Iterator[Seen]:
     """What an agent used on a day: tools, MCP servers, credentials, destinations and the effects of its commands."""
     if span.kind not in ACTING or not span.agent_id:
         return
-    fields, day = span.fields, span.start_ns // DAY_NS
+    get, agent, day = span.fields.get, span.agent_id, span.start_ns // DAY_NS
     used = [
-        ("tool", span.text("tool.name")),
-        ("mcp", span.text("mcp.server")),
-        ("credential", span.text("credential")),
-        ("target", span.text("db.namespace") or span.text("egress.host")),
+        ("tool", get("tool.name")),
+        ("mcp", get("mcp.server")),
+        ("credential", get("credential")),
+        ("target", get("db.namespace") or get("egress.host")),
+        *(("verb", verb) for verb in dict.fromkeys(_verbs(span))),
     ]
-    used += [("verb", verb) for verb in dict.fromkeys(_verbs(span))]
-    for kind, name in used:
-        if name:
-            told = {"use": kind, "name": name[:MAX_WHAT], "user": str(fields.get("user", ""))}
-            yield Shown("agent", span.agent_id, told, f"use/{kind}/{name[:MAX_WHAT]}/{day}")
+    for kind, told in used:
+        if told:
+            name = str(told)[:MAX_WHAT]
+            yield Seen("agent", agent, partial(_use, span, kind, name), f"use/{kind}/{name}/{day}")
+
+
+def _use(span: Span, kind: str, name: str) -> Detail:
+    return {"use": kind, "name": name, "user": span.text("user")}
 
 
 def _verbs(span: Span) -> Iterator[str]:

@@ -184,13 +184,19 @@ class Correlations(Detector[Span, Tracks]):
         key = "\x1f".join((rule.id, *(value[:200] for value in group)))
         track = state.tracks.get(key)
         if track is None:
-            same = [one for one in state.tracks if one.split("\x1f", 1)[0] == rule.id]
+            same = _of_rule(rule.id, state) if len(state.tracks) >= MAX_TRACKS else []
             if len(same) >= MAX_TRACKS:
                 del state.tracks[same[0]]
             elif len(state.tracks) >= MAX_ALL_TRACKS:
                 del state.tracks[next(iter(state.tracks))]
             track = state.tracks[key] = Track([[] for _ in rule.steps])
         return key, track
+
+
+def _of_rule(rule_id: str, state: Tracks) -> list[str]:
+    """Keys of the rule's tracks, oldest first."""
+    begins = rule_id + "\x1f"
+    return [one for one in state.tracks if one.startswith(begins) or one == rule_id]
 
 
 def _depth(rule: CorrelationRule, by_id: Mapping[str, CorrelationRule]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from types import MappingProxyType
 
 import msgspec
@@ -115,8 +115,9 @@ class CredentialPatterns(Detector[Span, Known]):
     def new_state(self) -> Known:
         return Known()
 
-    def select(self, events: Sequence[Span]) -> Iterable[int]:
-        return [i for i, event in enumerate(events) if event.kind in ("file_write", "file_read", "command")]
+    def concerns(self, kind: str, fields: frozenset[str], secrets: bool) -> bool:
+        reads = kind in ("file_read", "command") and ("result" in fields or "command.line" in fields)
+        return reads or kind == "file_write"
 
     def observe(self, event: Span, state: Known) -> Iterator[Finding]:
         if event.kind not in ("file_write", "file_read", "command"):

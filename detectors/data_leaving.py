@@ -108,6 +108,9 @@ class DataLeaving(Detector[Span, Sent]):
     def new_state(self) -> Sent:
         return Sent()
 
+    def concerns(self, kind: str, fields: frozenset[str], secrets: bool) -> bool:
+        return kind in ASKED or ("result" in fields and kind in ANSWERS) or "arguments" in fields
+
     def select(self, events: Sequence[Span]) -> Iterable[int]:
         return [i for i, span in enumerate(events) if _matters(span)]
 

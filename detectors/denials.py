@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from types import MappingProxyType
 
 import msgspec
@@ -70,9 +70,9 @@ class EvasionAfterDeny(Detector[Span, Refusals]):
     def new_state(self) -> Refusals:
         return Refusals()
 
-    def select(self, events: Sequence[Span]) -> Iterable[int]:
+    def concerns(self, kind: str, fields: frozenset[str], secrets: bool) -> bool:
         # A refusal in a session makes its later calls worth looking at: state decides, so every call is.
-        return [i for i, span in enumerate(events) if span.kind == "approval" or span.kind in DOES]
+        return kind == "approval" or kind in DOES
 
     def observe(self, event: Span, state: Refusals) -> Iterator[Finding]:
         decision = event.fields.get("approval.decision")

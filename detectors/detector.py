@@ -48,6 +48,15 @@ class Detector(ABC, Generic[E, S]):
         """Blank state of one key; None for stateless detectors."""
         return None  # type: ignore[return-value]  # S is None for stateless detectors
 
+    def concerns(self, kind: str, fields: frozenset[str], secrets: bool) -> bool:
+        """Whether an event of this shape may matter to this detector: a span's kind and the names of its fields, or a
+        sighting's entity kind and the names of its details; and whether the span holds secrets.
+
+        The engine asks once per shape and remembers the answer, so it depends on nothing else. Like `select`, which
+        is asked only about the events that are left, it must not change any answer of `observe`.
+        """
+        return True
+
     def select(self, events: Sequence[E]) -> Iterable[int] | None:
         """Ascending indices of the events this detector has anything to do with; None is all of them.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Literal, TypeAlias
@@ -205,8 +205,8 @@ class EgressAllowList(Detector[Sighting, FirstSeen]):
     def new_state(self) -> FirstSeen:
         return FirstSeen()
 
-    def select(self, events: Sequence[Sighting]) -> Iterable[int]:
-        return [i for i, event in enumerate(events) if event.entity_kind == "host"]
+    def concerns(self, kind: str, fields: frozenset[str], secrets: bool) -> bool:
+        return kind == "host"
 
     def observe(self, event: Sighting, state: FirstSeen) -> Iterator[Finding]:
         if event.entity_kind != "host":

@@ -13,10 +13,11 @@ from typing import Any, TypeAlias, cast
 
 import msgspec
 
-from detectors import entities
+from detectors import entities, facts
 from detectors.activity import LATENESS_NS, WINDOW_NS, Activity
 from detectors.alerting import Alerting, Case
 from detectors.detector import Detector
+from detectors.dispatch import Dispatch
 from detectors.errors import StateError
 from detectors.evidence import complete
 from detectors.model import Event, Failure, Outcome, Sighting, Span, Window, digest
@@ -100,10 +101,15 @@ class Engine:
 
     def _wire(self, detectors: Sequence[AnyDetector]) -> None:
         self.detectors = tuple(detectors)
-        self._on_span = [i for i, d in enumerate(self.detectors) if d.scope in ("span", "session")]
-        self._on_window = [i for i, d in enumerate(self.detectors) if d.scope == "agent"]
-        self._on_type = [i for i, d in enumerate(self.detectors) if d.scope == "type"]
-        self._on_sighting = [i for i, d in enumerate(self.detectors) if d.scope == "entity"]
+        self._on_span = self._dispatch("span", "session")
+        self._on_window = self._dispatch("agent")
+        self._on_type = self._dispatch("type")
+        self._on_sighting = self._dispatch("entity")
+        self._plans = entities.Plans()
+        self._blank = [_dumped(detector) for detector in self.detectors]
+
+    def _dispatch(self, *scopes: str) -> Dispatch:
+        return Dispatch(self.detectors, [i for i, d in enumerate(self.detectors) if d.scope in scopes])
 
     def use(self, detectors: Sequence[AnyDetector]) -> None:
         """Go on with these detectors; each keeps the state of the one with its id and version."""
@@ -139,6 +145,7 @@ class Engine:
                 fresh = [event for event in batch if self._is_new(event.id)]
                 self._keyed(fresh, self._on_sighting, self._entities, outcomes, lambda seen: seen.entity_key)
         outcomes.extend(self._alerting.drain())
+        facts.forget()
         return outcomes
 
     def tick(self, now_ns: int) -> list[Outcome]:
@@ -177,7 +184,7 @@ class Engine:
 
     def _spans(self, spans: list[Span], outcomes: list[Outcome]) -> None:
         spans = self._placed(spans)
-        always, todo = self._select(self._on_span, spans)
+        chosen, plans = self._on_span.of(spans), self._plans
         sessions, awake = self._sessions, self._awake
         for i, span in enumerate(spans):
             key = span.session_key
@@ -195,14 +202,13 @@ class Engine:
                 outcomes.extend(activity.due())
             awake.pop(key, None)
             awake[key] = session
-            seen = span.fields.keys()
-            if not seen.isdisjoint(TELLING):
+            if not span.fields.keys().isdisjoint(TELLING):
                 activity.hear(span)
-            if span.secrets or span.agent_id != activity.agent or not seen.isdisjoint(entities.TRIGGERS):
-                outcomes.extend(activity.sightings(span))
-            if always or i in todo:
-                for slot in sorted((*always, *todo.get(i, ()))):
-                    self._observe(slot, span, session.states, outcomes, activity)
+            plan = plans.of(span, span.agent_id != activity.agent)
+            if plan:
+                outcomes.extend(activity.sightings(span, plan))
+            for place in chosen[i]:
+                self._observe(place, span, session.states, outcomes, activity)
             if received - next(iter(awake.values())).received_ns > QUIET_NS:
                 self._close_quiet(received, outcomes)
 
@@ -252,14 +258,14 @@ class Engine:
     def _keyed(
         self,
         events: Sequence[Window | Sighting],
-        on: list[int],
+        on: Dispatch,
         slots: dict[str, _Slot],
         outcomes: list[Outcome],
         key_of: Callable[[Any], str],
     ) -> None:
-        always, todo = self._select(on, events)
+        chosen = on.of(events)
         for i, event in enumerate(events):
-            if not always and i not in todo:
+            if not chosen[i]:
                 continue
             key = key_of(event)
             slot = slots.pop(key, None)
@@ -268,7 +274,7 @@ class Engine:
                 if len(slots) >= self._max:
                     del slots[next(iter(slots))]
             slots[key] = slot
-            for place in sorted((*always, *todo.get(i, ()))):
+            for place in chosen[i]:
                 self._observe(place, event, slot.states, outcomes)
 
     def _is_new(self, event_id: str) -> bool:
@@ -283,23 +289,6 @@ class Engine:
         return True
 
     # detectors
-
-    def _select(self, on: list[int], events: Sequence[Any]) -> tuple[list[int], dict[int, list[int]]]:
-        """Detectors that see every event of the batch, and for some events further ones that asked for them."""
-        always: list[int] = []
-        todo: dict[int, list[int]] = {}
-        for place in on:
-            try:
-                wanted = self.detectors[place].select(events)
-                chosen = None if wanted is None else list(wanted)
-            except Exception:  # noqa: BLE001 - a detector may raise anything; it then sees, and fails on, each event
-                chosen = None
-            if chosen is None:
-                always.append(place)
-            else:
-                for i in chosen:
-                    todo.setdefault(i, []).append(place)
-        return always, todo
 
     def _observe(
         self,
@@ -318,6 +307,8 @@ class Engine:
                 if place not in states:
                     states[place] = detector.new_state()
                 found = list(detector.observe(event, states[place]))
+            if not found:
+                return
             found = [complete(one, event, session) for one in found if one.rule_id not in detector.silenced]
         except Exception as error:  # noqa: BLE001 - one broken detector must not stop the others
             outcomes.append(_failure(detector, event, type(error).__name__))
@@ -394,7 +385,17 @@ class Engine:
         return msgspec.Raw(_encode(_Saved(key, self._dump(session.states), session.received_ns, session.activity)))
 
     def _dump(self, states: dict[int, Any]) -> dict[str, bytes]:
-        return {_slot_name(self.detectors[i]): self.detectors[i].dump(state) for i, state in states.items()}
+        """What each detector remembers; one that remembers nothing of the key is left out."""
+        dumped = ((i, self.detectors[i].dump(state)) for i, state in states.items())
+        return {_slot_name(self.detectors[i]): raw for i, raw in dumped if raw != self._blank[i]}
+
+
+def _dumped(detector: AnyDetector) -> bytes | None:
+    """Blank state as stored; None where it cannot be, which the next snapshot will tell."""
+    try:
+        return detector.dump(detector.new_state())
+    except Exception:  # noqa: BLE001 - a detector may raise anything
+        return None
 
 
 def _slot_name(detector: AnyDetector) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from types import MappingProxyType
 
 import msgspec
@@ -54,8 +54,8 @@ class PresumedExposed(Detector[Sighting, Holds]):
     def new_state(self) -> Holds:
         return Holds()
 
-    def select(self, events: Sequence[Sighting]) -> Iterable[int]:
-        return [i for i, event in enumerate(events) if event.entity_kind == "secret-file"]
+    def concerns(self, kind: str, fields: frozenset[str], secrets: bool) -> bool:
+        return kind == "secret-file"
 
     def observe(self, event: Sighting, state: Holds) -> Iterator[Finding]:
         if event.entity_kind != "secret-file":
@@ -108,8 +108,8 @@ class SecretPrinted(Detector[Span, None]):
         }
     )
 
-    def select(self, events: Sequence[Span]) -> Iterable[int]:
-        return [i for i, event in enumerate(events) if event.kind in ACTING]
+    def concerns(self, kind: str, fields: frozenset[str], secrets: bool) -> bool:
+        return kind == "file_write" or (kind in ACTING and "command.line" in fields)  # what `hinted` reads
 
     def observe(self, event: Span, state: None) -> Iterator[Finding]:
         if event.kind not in ACTING:
@@ -167,8 +167,8 @@ class SecretInLog(Detector[Sighting, Trail]):
     def new_state(self) -> Trail:
         return Trail()
 
-    def select(self, events: Sequence[Sighting]) -> Iterable[int]:
-        return [i for i, event in enumerate(events) if event.entity_kind in ("secret-seen", "secret-variable")]
+    def concerns(self, kind: str, fields: frozenset[str], secrets: bool) -> bool:
+        return kind in ("secret-seen", "secret-variable")
 
     def observe(self, event: Sighting, state: Trail) -> Iterator[Finding]:
         if event.entity_kind not in ("secret-seen", "secret-variable"):

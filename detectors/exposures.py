@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from detectors import facts, mcp_configs, path_classes
 from detectors.model import Span
 from detectors.secret_context import context, manager
 from detectors.secret_prints import hinted, shown
+from detectors.seen import Seen
 from detectors.written import written
 
 
@@ -39,6 +39,7 @@ MAX_SERVER = 120
 TRIGGERS = frozenset(
     ("path", "command.line", "mcp.server", "host.name", "ci.pipeline", "feed.destination", "arguments")
 )
+SHOWING = frozenset(("path", "command.line", "mcp.server", "host.name", "credential", "ci.pipeline"))
 _NAMED_SECRET = re.compile(r"\b([A-Z][A-Z0-9_]{2,60})[\"']?\s{0,2}[=:]\s{0,2}[\"']?MASKED~")
 _USED_NAME = re.compile(
     r"\$\{?(?:env:)?([A-Z][A-Z0-9_]*(?:TOKEN|SECRET|PASSWORD|KEY|CREDENTIALS)[A-Z0-9_]*)\b|\bsecrets\.([A-Z][A-Z0-9_]+)\b"
@@ -49,16 +50,12 @@ _PUSHES = re.compile(
 )
 
 
-class Shown(NamedTuple):
-    """An entity, in the fields of `entities.Seen`."""
-
-    kind: str
-    id: str
-    detail: dict[str, str]
-    mark: str = ""
+def concerns(kind: str, fields: frozenset[str], secrets: bool) -> bool:
+    """Whether `of` can show anything of a span with these fields."""
+    return secrets or kind in ("feed", "file_write") or not fields.isdisjoint(SHOWING)
 
 
-def of(span: Span) -> Iterator[Shown]:
+def of(span: Span) -> Iterator[Seen]:
     """Every such entity of the span."""
     kind = span.kind
     if kind == "approval" or span.fields.get("approval.decision") == "deny":
@@ -99,7 +96,7 @@ def captured(span: Span) -> bool:
     return failed or "result" in fields or "error" in fields
 
 
-def _files(span: Span) -> Iterator[Shown]:
+def _files(span: Span) -> Iterator[Seen]:
     if "path" not in span.fields and "command.line" not in span.fields:
         return
     files = secret_files(span)
@@ -112,11 +109,11 @@ def _files(span: Span) -> Iterator[Shown]:
                 "user": span.text("user")[:MAX_NAME],
                 "tool": (span.text("tool.name") or span.kind)[:MAX_NAME],
             }
-            yield Shown("secret-file", path, {**detail, "class": _classes(path)}, "unseen")
+            yield Seen("secret-file", path, {**detail, "class": _classes(path)}, "unseen")
     elif len(files) == 1:
         for match in span.secrets:
             if match.surface == "result":
-                yield Shown(
+                yield Seen(
                     "secret-file", files[0], {"secret": match.fingerprint, "rule": match.rule_id}, match.fingerprint
                 )
 
@@ -125,12 +122,12 @@ def _classes(path: str) -> str:
     return ", ".join(one for one in path_classes.classes(path) if one in SECRET_CLASSES)
 
 
-def _variables(span: Span) -> Iterator[Shown]:
+def _variables(span: Span) -> Iterator[Seen]:
     for one in shown(written(span)) if hinted(span) else ():
         detail = {"edit": one.how, "path": span.text("path")[:MAX_NAME], "repo": _repository(span)}
-        yield Shown("secret-variable", one.name, detail, "edit")
+        yield Seen("secret-variable", one.name, detail, "edit")
     for match in span.secrets:
-        yield Shown("secret-seen", match.fingerprint, {"rule": match.rule_id, "surface": match.surface}, "agent")
+        yield Seen("secret-seen", match.fingerprint, {"rule": match.rule_id, "surface": match.surface}, "agent")
 
 
 def _held_by(text: str) -> Iterator[tuple[str, str]]:
@@ -146,17 +143,17 @@ def _in_pipeline(span: Span) -> bool:
     return span.kind in CI or ("ci.pipeline" in span.fields and span.kind in ("other", "ci_step"))
 
 
-def _logged(span: Span) -> Iterator[Shown]:
+def _logged(span: Span) -> Iterator[Seen]:
     """Secrets in a pipeline's own log, by fingerprint and by the variable they stand behind."""
     run = f"{span.text('ci.pipeline')} {span.text('ci.run')} {span.text('ci.task')}".strip()[:MAX_NAME]
     detail = {"ci": run or span.resource.service or "pipeline", "repo": _repository(span)}
     for match in span.secrets:
-        yield Shown("secret-seen", match.fingerprint, {**detail, "rule": match.rule_id}, "ci")
+        yield Seen("secret-seen", match.fingerprint, {**detail, "rule": match.rule_id}, "ci")
     texts = [span.text(field) for field in ("result", "arguments", "command.line")]
     texts += [value for value in span.attributes.values() if isinstance(value, str) and "MASKED~" in value]
     for text in dict.fromkeys(texts):
         for name, mark in _held_by(text):
-            yield Shown("secret-variable", name, {**detail, "secret": mark}, "ci")
+            yield Seen("secret-variable", name, {**detail, "secret": mark}, "ci")
 
 
 def _repository(span: Span) -> str:
@@ -165,19 +162,19 @@ def _repository(span: Span) -> str:
     return name.rstrip("/").removesuffix(".git").rpartition("/")[2].rpartition(":")[2].lower()[:MAX_NAME]
 
 
-def _reach(span: Span) -> Iterator[Shown]:
+def _reach(span: Span) -> Iterator[Seen]:
     """Credentials and MCP servers an agent has had in its hands."""
     agent = span.agent_id
     if not agent or span.kind == "feed":
         return
     if server := span.text("mcp.server"):
-        yield Shown("reach", agent, {"what": "MCP server", "name": server[:MAX_NAME]}, f"server {server}"[:MAX_NAME])
+        yield Seen("reach", agent, {"what": "MCP server", "name": server[:MAX_NAME]}, f"server {server}"[:MAX_NAME])
     for match in span.secrets:
         if match.tier != "possible" and match.verdict != "invalid":
-            yield Shown("reach", agent, {"what": "credential", "name": match.rule_id}, f"secret {match.fingerprint}")
+            yield Seen("reach", agent, {"what": "credential", "name": match.rule_id}, f"secret {match.fingerprint}")
 
 
-def _places(span: Span) -> Iterator[Shown]:
+def _places(span: Span) -> Iterator[Seen]:
     """Where a tool's execution context was seen to read secrets from."""
     product = span.agent_type or span.resource.service
     if not product:
@@ -187,7 +184,7 @@ def _places(span: Span) -> Iterator[Shown]:
             continue
         if place := _place(span, context(span, match).entered):
             detail = {"place": place, "tool": span.text("tool.name")[:MAX_NAME], "user": span.text("user")[:MAX_NAME]}
-            yield Shown("secret-place", product, detail, place)
+            yield Seen("secret-place", product, detail, place)
 
 
 def _place(span: Span, entered: str) -> str:
@@ -205,7 +202,7 @@ def _place(span: Span, entered: str) -> str:
     )
 
 
-def _pairs(span: Span) -> Iterator[Shown]:
+def _pairs(span: Span) -> Iterator[Seen]:
     """MCP servers with the credentials they are given, in the project they are configured in."""
     if not span.secrets:
         return
@@ -218,12 +215,12 @@ def _pairs(span: Span) -> Iterator[Shown]:
         seen += [(server, one.fingerprint) for one in span.secrets if one.surface in ("header", "attribute", "url")]
     for name, mark in seen[:MAX_FILES]:
         where = f"{detail['user']}/{detail['project']}"
-        yield Shown(
+        yield Seen(
             "mcp-credential", f"{name[:MAX_SERVER]}/{mark}", {**detail, "server": name[:MAX_SERVER]}, where[:MAX_NAME]
         )
 
 
-def _workloads(span: Span) -> Iterator[Shown]:
+def _workloads(span: Span) -> Iterator[Seen]:
     """Hosts, workloads and credentials a session runs on, and the flows that leave from them."""
     fields = span.fields
     if span.kind == "feed":
@@ -231,7 +228,7 @@ def _workloads(span: Span) -> Iterator[Shown]:
             detail = {"flow": to, "port": span.text("feed.port"), "bytes": span.text("feed.bytes"), "from": "flow log"}
             for field in ("feed.host", "feed.workload", "feed.credential"):
                 if name := span.text(field):
-                    yield Shown("workload", name.lower()[:MAX_NAME], {**detail, "same": field[5:]}, f"{to}/{span.id}")
+                    yield Seen("workload", name.lower()[:MAX_NAME], {**detail, "same": field[5:]}, f"{to}/{span.id}")
         return
     names = [(field, str(fields[field])) for field in ("host.name", "credential") if field in fields]
     if not names:
@@ -241,7 +238,7 @@ def _workloads(span: Span) -> Iterator[Shown]:
         same = field.partition(".")[0]
         if acting or span.kind in ("llm_call", "prompt"):
             slot = span.start_ns // SLOT_NS
-            yield Shown(
+            yield Seen(
                 "workload",
                 name.lower()[:MAX_NAME],
                 {"view": "session", "user": span.text("user")[:MAX_NAME]},
@@ -254,18 +251,18 @@ def _workloads(span: Span) -> Iterator[Shown]:
                 "from": span.resource.service[:MAX_NAME],
                 "same": same,
             }
-            yield Shown("workload", name.lower()[:MAX_NAME], detail, f"{to}/{span.start_ns // SLOT_NS}")
+            yield Seen("workload", name.lower()[:MAX_NAME], detail, f"{to}/{span.start_ns // SLOT_NS}")
 
 
-def _pipeline(span: Span) -> Iterator[Shown]:
+def _pipeline(span: Span) -> Iterator[Seen]:
     """What an agent that runs in a pipeline uses: secrets, rights to deploy, rights to write a repository."""
     name = span.text("ci.pipeline")
     if not name:
         return
     workflow = f"{_repository(span)}/{name}"[:MAX_NAME]
-    yield Shown("workflow", workflow, {"run": span.text("ci.run")}, "run")
+    yield Seen("workflow", workflow, {"run": span.text("ci.run")}, "run")
     for what in dict.fromkeys(_capabilities(span)):
-        yield Shown("workflow", workflow, {"uses": what, "run": span.text("ci.run")}, what[:MAX_NAME])
+        yield Seen("workflow", workflow, {"uses": what, "run": span.text("ci.run")}, what[:MAX_NAME])
 
 
 def _capabilities(span: Span) -> Iterator[str]:

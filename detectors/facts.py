@@ -96,14 +96,31 @@ class _Said(NamedTuple):
 
 NONE = Facts()
 MAX_SHORT = 4_096  # characters; facts of 1,024 spans that say no more are kept, and of 32 that say more
+MAX_MET = 4_096  # spans whose facts are looked up by the span itself, until `forget`
 MAX_ARGUMENTS = 16_384  # characters in which hidden text is looked for
 
 
 def of(span: Span) -> Facts:
-    """Facts of a span; those of equal texts are worked out once."""
+    """Facts of a span; those of equal texts are worked out once, and one span's are looked up by the span."""
+    known = _met.get(id(span))
+    if known is not None and known[0] is span:
+        return known[1]
     fields = span.fields
     if fields.keys().isdisjoint(SOURCES):
         return NONE
+    found = _found(span)
+    if len(_met) >= MAX_MET:
+        _met.clear()
+    _met[id(span)] = span, found
+    return found
+
+
+def forget() -> None:
+    """Let go of the spans looked up: whoever read a batch of them is done with it."""
+    _met.clear()
+
+
+def _found(span: Span) -> Facts:
     text = span.text
     line, code = text("command.line"), text("code")
     said = _Said(
@@ -151,6 +168,7 @@ def read(said: _Said) -> Facts:
     return Facts(acts=tuple(acts.found), parsed=acts.parsed)
 
 
+_met: dict[int, tuple[Span, Facts]] = {}  # by identity; each entry holds its span, so that no id is used again
 _short = lru_cache(maxsize=1_024)(read)
 _long = lru_cache(maxsize=32)(read)
 _CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from types import MappingProxyType
 
 import msgspec
@@ -54,8 +54,8 @@ class FanOut(Detector[Sighting, Spread]):
     def new_state(self) -> Spread:
         return Spread()
 
-    def select(self, events: Sequence[Sighting]) -> Iterable[int]:
-        return [i for i, event in enumerate(events) if event.entity_kind == "patch"]
+    def concerns(self, kind: str, fields: frozenset[str], secrets: bool) -> bool:
+        return kind == "patch"
 
     def observe(self, event: Sighting, state: Spread) -> Iterator[Finding]:
         if event.entity_kind != "patch":

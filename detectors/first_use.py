@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from types import MappingProxyType
 
 import msgspec
@@ -64,8 +64,8 @@ class FirstShell(Detector[Sighting, Known]):
     def new_state(self) -> Known:
         return Known()
 
-    def select(self, events: Sequence[Sighting]) -> Iterable[int]:
-        return [i for i, event in enumerate(events) if event.entity_kind == "agent"]
+    def concerns(self, kind: str, fields: frozenset[str], secrets: bool) -> bool:
+        return kind == "agent"
 
     def observe(self, event: Sighting, state: Known) -> Iterator[Finding]:
         if event.entity_kind != "agent" or state.shell:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from types import MappingProxyType
 
 import msgspec
+import re2
 
 from detectors import facts, sameness
 from detectors.about import About
@@ -28,6 +29,7 @@ _FORBIDS = re.compile(
     r"|not\s+allowed\s+to|forbidden\s+to|prohibited\s+from|refrain\s+from|avoid)\s+(?P<what>.{3,200})",
     re.IGNORECASE | re.DOTALL,
 )
+_MAY_FORBID = re2.compile(r"(?i)never|not\b|(?:do|must|should|ca)n.?t|avoid|forbidden|prohibited|refrain").search
 # A ban on doing it unasked is one: an act that a human allowed breaks none.
 _ASKING = re.compile(
     r"\b(?:without|unless|until|before)\b(?=[^.]*\b(?:approv|permission|ask|confirm|consent|review|told|agree))", re.I
@@ -129,12 +131,8 @@ class PromptRule(Detector[Span, Told]):
     def new_state(self) -> Told:
         return Told()
 
-    def select(self, events: Sequence[Span]) -> Iterable[int]:
-        return [
-            i
-            for i, span in enumerate(events)
-            if span.kind in DOES or "instructions" in span.fields or "prompt" in span.fields or "task" in span.fields
-        ]
+    def concerns(self, kind: str, fields: frozenset[str], secrets: bool) -> bool:
+        return kind in DOES or not fields.isdisjoint(TOLD)
 
     def observe(self, event: Span, state: Told) -> Iterator[Finding]:
         for field in TOLD:
@@ -168,6 +166,8 @@ class PromptRule(Detector[Span, Told]):
 
 
 def _hear(text: str, state: Told) -> None:
+    if not _MAY_FORBID(text):
+        return
     seen = digest("prompt", text)[:16]
     if seen in state.read:
         return

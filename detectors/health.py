@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from types import MappingProxyType
 
 from detectors.about import About
@@ -36,8 +36,8 @@ class Health(Detector[Span, None]):
         }
     )
 
-    def select(self, events: Sequence[Span]) -> Iterable[int]:
-        return [i for i, span in enumerate(events) if span.kind == KIND]
+    def concerns(self, kind: str, fields: frozenset[str], secrets: bool) -> bool:
+        return kind == KIND
 
     def observe(self, event: Span, state: None) -> Iterator[Finding]:
         rule_id = f"health.{event.text('health.what')}"

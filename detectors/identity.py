@@ -104,8 +104,8 @@ class SharedCredential(Detector[Sighting, Holders]):
     def new_state(self) -> Holders:
         return Holders()
 
-    def select(self, events: Sequence[Sighting]) -> Iterable[int]:
-        return [i for i, event in enumerate(events) if event.entity_kind == "holder"]
+    def concerns(self, kind: str, fields: frozenset[str], secrets: bool) -> bool:
+        return kind == "holder"
 
     def observe(self, event: Sighting, state: Holders) -> Iterator[Finding]:
         if event.entity_kind != "holder":
@@ -196,6 +196,9 @@ class LongLived(Detector[Sighting, Uses]):
 
     def new_state(self) -> Uses:
         return Uses()
+
+    def concerns(self, kind: str, fields: frozenset[str], secrets: bool) -> bool:
+        return kind == "holder" and "form" in fields
 
     def select(self, events: Sequence[Sighting]) -> Iterable[int]:
         return [
@@ -296,6 +299,10 @@ class SessionIdentity(Detector[Span, Set]):
 
     def new_state(self) -> Set:
         return Set()
+
+    def concerns(self, kind: str, fields: frozenset[str], secrets: bool) -> bool:
+        told = not SESSION_TELLING.isdisjoint(fields) or kind == "agent"
+        return told or fields.isdisjoint(("user", "credential"))
 
     def select(self, events: Sequence[Span]) -> Iterable[int]:
         return [

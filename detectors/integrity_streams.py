@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from types import MappingProxyType
 
 import msgspec
@@ -101,8 +101,8 @@ class StreamIntegrity(Detector[Sighting, Product]):
     def new_state(self) -> Product:
         return Product()
 
-    def select(self, events: Sequence[Sighting]) -> Iterable[int]:
-        return [i for i, event in enumerate(events) if event.entity_kind == "stream"]
+    def concerns(self, kind: str, fields: frozenset[str], secrets: bool) -> bool:
+        return kind == "stream"
 
     def observe(self, event: Sighting, state: Product) -> Iterator[Finding]:
         if event.entity_kind != "stream":
@@ -217,8 +217,8 @@ class SilentAgent(Detector[Sighting, Presence]):
     def new_state(self) -> Presence:
         return Presence()
 
-    def select(self, events: Sequence[Sighting]) -> Iterable[int]:
-        return [i for i, event in enumerate(events) if event.entity_kind == "presence"]
+    def concerns(self, kind: str, fields: frozenset[str], secrets: bool) -> bool:
+        return kind == "presence"
 
     def observe(self, event: Sighting, state: Presence) -> Iterator[Finding]:
         if event.entity_kind != "presence":

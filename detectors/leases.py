@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from types import MappingProxyType
 
 import msgspec
@@ -69,8 +69,8 @@ class Leases(Detector[Sighting, Lease]):
     def new_state(self) -> Lease:
         return Lease()
 
-    def select(self, events: Sequence[Sighting]) -> Iterable[int]:
-        return [i for i, event in enumerate(events) if event.entity_kind == "lease"]
+    def concerns(self, kind: str, fields: frozenset[str], secrets: bool) -> bool:
+        return kind == "lease"
 
     def observe(self, event: Sighting, state: Lease) -> Iterator[Finding]:
         if event.entity_kind != "lease":

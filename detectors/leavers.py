@@ -51,6 +51,9 @@ class Leavers(Detector[Sighting, Owner]):
     def new_state(self) -> Owner:
         return Owner()
 
+    def concerns(self, kind: str, fields: frozenset[str], secrets: bool) -> bool:
+        return kind in ("owner", "agent")
+
     def select(self, events: Sequence[Sighting]) -> Iterable[int]:
         return [i for i, event in enumerate(events) if _concerns(event)]
 

@@ -62,6 +62,9 @@ class McpConfig(Detector[Span, None]):
         }
     )
 
+    def concerns(self, kind: str, fields: frozenset[str], secrets: bool) -> bool:
+        return kind == "file_write" or "command.line" in fields
+
     def select(self, events: Sequence[Span]) -> Iterable[int]:
         return [i for i, event in enumerate(events) if _concerns(event)]
 
@@ -150,8 +153,8 @@ class SharedServer(Detector[Sighting, Users]):
     def new_state(self) -> Users:
         return Users()
 
-    def select(self, events: Sequence[Sighting]) -> Iterable[int]:
-        return [i for i, event in enumerate(events) if event.entity_kind == "mcp-credential"]
+    def concerns(self, kind: str, fields: frozenset[str], secrets: bool) -> bool:
+        return kind == "mcp-credential"
 
     def observe(self, event: Sighting, state: Users) -> Iterator[Finding]:
         if event.entity_kind != "mcp-credential":

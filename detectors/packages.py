@@ -65,6 +65,9 @@ class Packages(Detector[Span, Told]):
     def new_state(self) -> Told:
         return Told()
 
+    def concerns(self, kind: str, fields: frozenset[str], secrets: bool) -> bool:
+        return "path" in fields or "command.line" in fields
+
     def select(self, events: Sequence[Span]) -> Iterable[int]:
         return [i for i, event in enumerate(events) if _concerns(event)]
 

@@ -60,6 +60,9 @@ class StaticCloudKey(Detector[Span, None]):
         }
     )
 
+    def concerns(self, kind: str, fields: frozenset[str], secrets: bool) -> bool:
+        return kind == "file_write" or secrets
+
     def select(self, events: Sequence[Span]) -> Iterable[int]:
         return [i for i, event in enumerate(events) if event.kind == "file_write" or (event.secrets and _runs(event))]
 
@@ -138,8 +141,8 @@ class NewRight(Detector[Sighting, Used]):
     def new_state(self) -> Used:
         return Used()
 
-    def select(self, events: Sequence[Sighting]) -> Iterable[int]:
-        return [i for i, event in enumerate(events) if event.entity_kind == "workflow"]
+    def concerns(self, kind: str, fields: frozenset[str], secrets: bool) -> bool:
+        return kind == "workflow"
 
     def observe(self, event: Sighting, state: Used) -> Iterator[Finding]:
         if event.entity_kind != "workflow":

@@ -64,8 +64,11 @@ class ProductionInDevelopment(Detector[Span, None]):
         self._production = production or Production()
         self._live = live(rules)
 
+    def concerns(self, kind: str, fields: frozenset[str], secrets: bool) -> bool:
+        return "environment" in fields and kind != "approval"
+
     def select(self, events: Sequence[Span]) -> Iterable[int]:
-        return [i for i, event in enumerate(events) if "environment" in event.fields]
+        return [i for i, event in enumerate(events) if event.text("environment").lower() in DEVELOPMENT]
 
     def observe(self, event: Span, state: None) -> Iterator[Finding]:
         environment = event.text("environment").lower()

@@ -101,8 +101,8 @@ class AgentAsHuman(Detector[Sighting, Both]):
     def new_state(self) -> Both:
         return Both()
 
-    def select(self, events: Sequence[Sighting]) -> Iterable[int]:
-        return [i for i, event in enumerate(events) if event.entity_kind == "command"]
+    def concerns(self, kind: str, fields: frozenset[str], secrets: bool) -> bool:
+        return kind == "command"
 
     def observe(self, event: Sighting, state: Both) -> Iterator[Finding]:
         view = event.detail.get("view")
@@ -187,6 +187,9 @@ class AuditGap(Detector[Sighting, Both]):
     def new_state(self) -> Both:
         return Both()
 
+    def concerns(self, kind: str, fields: frozenset[str], secrets: bool) -> bool:
+        return kind in ("command", "target") and "view" in fields
+
     def select(self, events: Sequence[Sighting]) -> Iterable[int]:
         return [
             i
@@ -269,10 +272,8 @@ class ProxyBypass(Detector[Sighting, None]):
     def __init__(self, inventory: Inventory) -> None:
         self._inventory = inventory
 
-    def select(self, events: Sequence[Sighting]) -> Iterable[int]:
-        if not self._inventory.protected:
-            return []
-        return [i for i, event in enumerate(events) if event.entity_kind in ("host", "target")]
+    def concerns(self, kind: str, fields: frozenset[str], secrets: bool) -> bool:
+        return bool(self._inventory.protected) and kind in ("host", "target")
 
     def observe(self, event: Sighting, state: None) -> Iterator[Finding]:
         told = event.detail

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from types import MappingProxyType
 
@@ -89,8 +89,8 @@ class Reach(Detector[Sighting, Used]):
     def new_state(self) -> Used:
         return Used()
 
-    def select(self, events: Sequence[Sighting]) -> Iterable[int]:
-        return [i for i, event in enumerate(events) if event.entity_kind == "agent"]
+    def concerns(self, kind: str, fields: frozenset[str], secrets: bool) -> bool:
+        return kind == "agent"
 
     def observe(self, event: Sighting, state: Used) -> Iterator[Finding]:
         if event.entity_kind != "agent" or event.detail.get("feed") == "offboarding":

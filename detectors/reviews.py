@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from types import MappingProxyType
 
 import msgspec
@@ -96,8 +96,8 @@ class Reviews(Detector[Sighting, Made]):
     def new_state(self) -> Made:
         return Made()
 
-    def select(self, events: Sequence[Sighting]) -> Iterable[int]:
-        return [i for i, event in enumerate(events) if event.entity_kind in ("change", "branch", "commit")]
+    def concerns(self, kind: str, fields: frozenset[str], secrets: bool) -> bool:
+        return kind in ("change", "branch", "commit")
 
     def observe(self, event: Sighting, state: Made) -> Iterator[Finding]:
         if event.entity_kind not in ("change", "branch", "commit"):

@@ -69,8 +69,8 @@ class SecretFindings(Detector[Span, Origins]):
     def new_state(self) -> Origins:
         return Origins()
 
-    def select(self, events: Sequence[Span]) -> list[int]:
-        return [i for i, event in enumerate(events) if event.secrets]
+    def concerns(self, kind: str, fields: frozenset[str], secrets: bool) -> bool:
+        return secrets
 
     def observe(self, event: Span, state: Origins) -> Iterator[Finding]:
         worst: dict[tuple[str, str], tuple[Severity, SecretMatch, Context]] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from statistics import median
 from types import MappingProxyType
 
@@ -56,8 +56,8 @@ class ReachGrowth(Detector[Sighting, Reached]):
     def new_state(self) -> Reached:
         return Reached()
 
-    def select(self, events: Sequence[Sighting]) -> Iterable[int]:
-        return [i for i, event in enumerate(events) if event.entity_kind == "reach"]
+    def concerns(self, kind: str, fields: frozenset[str], secrets: bool) -> bool:
+        return kind == "reach"
 
     def observe(self, event: Sighting, state: Reached) -> Iterator[Finding]:
         if event.entity_kind != "reach":
@@ -129,8 +129,8 @@ class SecretPlaces(Detector[Sighting, Places]):
     def new_state(self) -> Places:
         return Places()
 
-    def select(self, events: Sequence[Sighting]) -> Iterable[int]:
-        return [i for i, event in enumerate(events) if event.entity_kind == "secret-place"]
+    def concerns(self, kind: str, fields: frozenset[str], secrets: bool) -> bool:
+        return kind == "secret-place"
 
     def observe(self, event: Sighting, state: Places) -> Iterator[Finding]:
         place = event.detail.get("place", "")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from types import MappingProxyType
 
 import msgspec
@@ -80,8 +80,8 @@ class SessionFlows(Detector[Sighting, Workload]):
     def new_state(self) -> Workload:
         return Workload()
 
-    def select(self, events: Sequence[Sighting]) -> Iterable[int]:
-        return [i for i, event in enumerate(events) if event.entity_kind == "workload"]
+    def concerns(self, kind: str, fields: frozenset[str], secrets: bool) -> bool:
+        return kind == "workload"
 
     def observe(self, event: Sighting, state: Workload) -> Iterator[Finding]:
         if event.entity_kind != "workload":

@@ -126,13 +126,9 @@ class ShadowAi(Detector[Span, Session]):
     def new_state(self) -> Session:
         return Session()
 
-    def select(self, events: Sequence[Span]) -> Iterable[int]:
+    def concerns(self, kind: str, fields: frozenset[str], secrets: bool) -> bool:
         kinds = ("llm_call", "file_read", "file_write")
-        return [
-            i
-            for i, span in enumerate(events)
-            if span.kind in kinds or span.secrets or "mcp.server" in span.fields or "egress.host" in span.fields
-        ]
+        return kind in kinds or secrets or "mcp.server" in fields or "egress.host" in fields
 
     def observe(self, event: Span, state: Session) -> Iterator[Finding]:
         things = list(self._things(event))
@@ -279,6 +275,9 @@ class NewAi(Detector[Sighting, First]):
 
     def new_state(self) -> First:
         return First()
+
+    def concerns(self, kind: str, fields: frozenset[str], secrets: bool) -> bool:
+        return not self._listed and kind in ("provider", "host")
 
     def select(self, events: Sequence[Sighting]) -> Iterable[int]:
         return () if self._listed else [i for i, event in enumerate(events) if self._provider(event)]

@@ -37,8 +37,11 @@ ORDER: dict[str, Callable[[float, float], bool]] = {
     "GTE": lambda a, b: a >= b,
 }
 FEW = frozenset(  # fields of few values: that one of them shows says little
-    {"command.effect", "command.origin", "sql.kind", "sql.target", "sql.bounded", "code.language", "parsed"}
-    | {"path.scope", "path.class", "path.action", "egress.scheme", "approval.decision", "approval.source"}
+    {"sql.kind", "sql.target", "code.language", "path.class", "flow.class", "approval.decision", "approval.source"}
+)
+COMMON = frozenset(  # fields of a handful of values, which most acts have: that one shows says next to nothing
+    {"effect", "command.effect", "origin", "command.origin", "sql.bounded", "parsed", "path.scope", "path.action"}
+    | {"egress.scheme", "egress.scope", "flow.scope"}
 )
 _INLINE = re2.compile(r"\(\?[a-zA-Z]*i")  # an expression that says itself that case means nothing
 _LOOSE = re2.compile(r"\\.|\{(\d+),(\d+)\}|\[\^?\]?(?:\\.|\[:\w+:\]|[^\]\\])*\]|\^")
@@ -106,10 +109,38 @@ def _joined(parts: Sequence[Condition], *, every: bool) -> Condition:
     if every:
         best = max(signed, key=lambda part: part.weight, default=None)
         signs, weight = (best.signs, best.weight) if best else (None, 0.0)
-        return Condition(lambda span: all(test(span) for test in tests), signs, weight, fields)
+        return Condition(_all(tests), signs, weight, fields)
     signs = frozenset().union(*(part.signs for part in signed if part.signs)) if len(signed) == len(parts) else None
     weight = min((part.weight for part in signed), default=0.0)
-    return Condition(lambda span: any(test(span) for test in tests), signs, weight, fields)
+    return Condition(_any(tests), signs, weight, fields)
+
+
+def _all(tests: Sequence[Test]) -> Test:
+    if len(tests) == 2:
+        first, second = tests
+        return lambda span: first(span) and second(span)
+
+    def every(span: Span) -> bool:
+        for test in tests:  # noqa: SIM110 - a generator costs as much as the tests
+            if not test(span):
+                return False
+        return True
+
+    return every
+
+
+def _any(tests: Sequence[Test]) -> Test:
+    if len(tests) == 2:
+        first, second = tests
+        return lambda span: first(span) or second(span)
+
+    def some(span: Span) -> bool:
+        for test in tests:  # noqa: SIM110 - the same
+            if test(span):
+                return True
+        return False
+
+    return some
 
 
 def _words(args: Sequence[Any]) -> tuple[dict[str, list[st.SigmaString]], list[Any]]:
@@ -288,6 +319,8 @@ def _loosened(found: Any) -> str:
 
 
 def _rarity(field: str, literal: int) -> float:
+    if field in COMMON:
+        return 0.21 + literal / 1000
     return (0.25 if field in FEW else 0.5) + (literal / 100 if field in FEW else literal)
 
 

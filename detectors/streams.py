@@ -6,9 +6,10 @@ Both become Sightings, so that the sessions of one product, or of one person, ar
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from functools import partial
 
 from detectors.model import Span
+from detectors.seen import Detail, Seen
 
 SLOT_NS = 300_000_000_000  # activity is told once per so much time
 WATCHED = (  # fields that are worth missing, in the order they are told
@@ -28,30 +29,25 @@ ACTORS = (("user", "user"), ("credential", "credential"), ("host.name", "host"))
 TRIGGERS = frozenset({"tool.name", "model", "approval.decision", "prompt", "user", "host.name"})
 
 
-class Sample(NamedTuple):
-    """The first record of a kind in a session: which product sent it, and what stood in it."""
-
-    product: str
-    detail: dict[str, str]
-    mark: str
-
-
-def sample(span: Span) -> Sample | None:
-    """A sample of the span's kind; None for kinds and senders that nothing is expected of."""
+def sample(span: Span) -> Seen | None:
+    """A sample of the kind, once a session; None for kinds and senders that nothing is expected of."""
     group = GROUPS.get(span.kind)
     product = span.resource.service
     if group is None or not product:
         return None
-    fields = span.fields
+    mark = f"{span.signal} {span.kind}"
+    return Seen("stream", product, partial(_sampled, span, group, mark), mark)
+
+
+def _sampled(span: Span, group: str, kind: str) -> Detail:
     masked = MASKS.intersection([value for value in span.attributes.values() if isinstance(value, str)])
-    detail = {
-        "kind": f"{span.signal} {span.kind}",
+    return {
+        "kind": kind,
         "group": group,
         "version": span.resource.service_version,
-        "fields": ",".join(field for field in WATCHED if field in fields),
+        "fields": ",".join(field for field in WATCHED if field in span.fields),
         "masked": "yes" if masked else "",
     }
-    return Sample(product, detail, f"{span.signal} {span.kind}")
 
 
 def actors(span: Span) -> Iterator[tuple[str, str, int]]:

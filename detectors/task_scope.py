@@ -67,6 +67,9 @@ class TaskScope(Detector[Span, Boundary]):
     def new_state(self) -> Boundary:
         return Boundary()
 
+    def concerns(self, kind: str, fields: frozenset[str], secrets: bool) -> bool:
+        return kind == changes.FEED or "path" in fields or "command.line" in fields
+
     def select(self, events: Sequence[Span]) -> Iterable[int]:
         return [i for i, event in enumerate(events) if _concerns(event)]
 
@@ -161,8 +164,8 @@ class ChangeScope(Detector[Sighting, Asked]):
     def new_state(self) -> Asked:
         return Asked()
 
-    def select(self, events: Sequence[Sighting]) -> Iterable[int]:
-        return [i for i, event in enumerate(events) if event.entity_kind in ("branch", "change")]
+    def concerns(self, kind: str, fields: frozenset[str], secrets: bool) -> bool:
+        return kind in ("branch", "change")
 
     def observe(self, event: Sighting, state: Asked) -> Iterator[Finding]:
         if event.entity_kind not in ("branch", "change"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from types import MappingProxyType
 
 import msgspec
@@ -57,8 +57,8 @@ class UnexpectedCommits(Detector[Sighting, Work]):
     def new_state(self) -> Work:
         return Work()
 
-    def select(self, events: Sequence[Sighting]) -> Iterable[int]:
-        return [i for i, event in enumerate(events) if event.entity_kind in ("owner", "agent")]
+    def concerns(self, kind: str, fields: frozenset[str], secrets: bool) -> bool:
+        return kind in ("owner", "agent")
 
     def observe(self, event: Sighting, state: Work) -> Iterator[Finding]:
         if event.entity_kind not in ("owner", "agent"):

@@ -137,6 +137,9 @@ class PolicyViolations(Detector[Span, Heard]):
     def new_state(self) -> Heard:
         return Heard()
 
+    def concerns(self, kind: str, fields: frozenset[str], secrets: bool) -> bool:
+        return bool(self._policies)
+
     def select(self, events: Sequence[Span]) -> Iterable[int]:
         if not self._policies:
             return ()
