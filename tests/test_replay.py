@@ -130,7 +130,11 @@ def test_overrides_take_away_and_change(lived: Settings, tmp_path: Path) -> None
     changes = lived.rules.model_copy(update={"overrides": tmp_path / "overrides.yml"})
     run.replay(lived, "changed", settings=lived.model_copy(update={"rules": changes}))
     diff = compare.stored(lived, "changed")
-    assert {row.rule_id: row.lost for row in diff.rules if row.lost} == {"secret.github.pat": 1}
+    assert {row.rule_id: row.lost for row in diff.rules if row.lost} == {
+        "secret.github.pat": 1,
+        "identity.static-credential": 1,
+        "approval.missing": 1,
+    }, "and what other detectors make of both"
     severities = query(
         lived, "SELECT Severity FROM spanwatch.findings WHERE Run = 'changed' AND RuleId = 'destructive.sql-drop'"
     )
@@ -190,7 +194,7 @@ def test_the_command_line_runs_and_compares(lived: Settings, tmp_path: Path) -> 
     less = spanwatch("diff", "cli-less", "live", "--exit-code", "--json")
     assert less.returncode == 1
     diff = json.loads(less.stdout)
-    assert (diff["added"], diff["lost"]) == (0, 1)
+    assert (diff["added"], diff["lost"]) == (0, 2), "the secret, and that it is a static one"
     table = spanwatch("diff", "cli-less", "live")
     assert table.returncode == 0
     assert "secret.github.pat" in table.stdout
