@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 import msgspec
@@ -111,18 +111,16 @@ class DataLeaving(Detector[Span, Sent]):
     def concerns(self, kind: str, fields: frozenset[str], secrets: bool) -> bool:
         return kind in ASKED or ("result" in fields and kind in ANSWERS) or "arguments" in fields
 
-    def select(self, events: Sequence[Span]) -> Iterable[int]:
-        return [i for i, span in enumerate(events) if _matters(span)]
-
     def observe(self, event: Span, state: Sent) -> Iterator[Finding]:
         if event.kind in ASKED:
             yield from self._asked(event, state)
             return
-        if not _matters(event):
+        by, fields = channel(event), event.fields
+        if not (("result" in fields and event.kind in ANSWERS) or ("arguments" in fields and by)):
             return
-        if event.fields.get("approval.decision") == "deny":
+        if fields.get("approval.decision") == "deny":
             return
-        if by := channel(event):
+        if by:
             yield from self._spoken(event, by, state)
         for match in event.secrets:
             if match.surface == "result":
@@ -243,13 +241,6 @@ class DataLeaving(Detector[Span, Sent]):
             state.waiting[mark] = _labelled(bears, text, tool, event.span_id)
         if len(state.waiting) > MAX_TEXTS:
             del state.waiting[next(iter(state.waiting))]
-
-
-def _matters(span: Span) -> bool:
-    fields = span.fields
-    if span.kind in ASKED:
-        return True
-    return ("result" in fields and span.kind in ANSWERS) or ("arguments" in fields and bool(channel(span)))
 
 
 def _first(text: str, state: Sent) -> int:

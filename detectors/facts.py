@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from detectors import hidden
 from detectors.acts import Act, Acts, Fact
 from detectors.model import Span
 
@@ -69,6 +70,9 @@ FIELDS: Mapping[str, str] = {  # every fact there is, and what it says
 SOURCES = frozenset({"command.line", "db.statement", "code", "path", "url", "egress.host", "egress.hosts", "arguments"})
 
 
+_SPOKEN = SOURCES - {"arguments"}
+
+
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """The acts of one span. `parsed` is false when some text did not parse and was taken as raw words."""
 
@@ -121,6 +125,9 @@ def forget() -> None:
 
 
 def _found(span: Span) -> Facts:
+    fields = span.fields
+    if fields.keys().isdisjoint(_SPOKEN) and next(hidden.plain(span.text("arguments")[:MAX_ARGUMENTS]), None) is None:
+        return NONE  # most calls of tools
     text = span.text
     line, code = text("command.line"), text("code")
     said = _Said(
