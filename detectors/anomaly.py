@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import math
-import pickle
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 import msgspec
-from river import anomaly
 
 from detectors import anomaly_models as models
 from detectors.about import About
 from detectors.anomaly_features import (
-    COUNT,
     DAY_NS,
     FEATURES,
     HOUR_NS,
@@ -44,7 +41,6 @@ MARGIN = 1.0  # tenths past the threshold within which an alert is one that a hi
 NUDGE = 0.15  # how much the threshold rises by such an alert
 AIM, LOWEST = 0.8, -1.0  # share of the budget that is aimed at, and how far quiet lowers the threshold
 MEDIUM = 3.0  # tenths past the threshold
-TREES, HEIGHT = 5, 6
 
 TAILS: Mapping[str, tuple[float, float]] = MappingProxyType(
     {  # kind of score → step of its histogram, and the least a tenth is
@@ -59,7 +55,6 @@ TAILS: Mapping[str, tuple[float, float]] = MappingProxyType(
         "beacon": (0.2, 1.0),
         "steady": (0.2, 1.0),
         "ramp": (0.2, 1.0),
-        "joint": (0.01, 0.04),
     }
 )
 KINDS = tuple(TAILS)
@@ -84,7 +79,6 @@ class Type(msgspec.Struct):
     flood: list[int] = msgspec.field(default_factory=lambda: [0, 0, -1])  # windows, newcomers, day last told
     agents: dict[str, Agent] = {}  # longest silent first
     newcomers: dict[str, Agent] = {}
-    forest: anomaly.HalfSpaceTrees | None = None
 
     def agent(self, name: str, now_ns: int) -> Agent:
         """The agent's past; a newcomer's is kept apart until its second window, so that a flood drives out nobody."""
@@ -224,7 +218,7 @@ class Anomalies(Detector[Window, Type]):
             state.alerts += 1
             yield self._tell(event, state, agent, judged)
         if event.session_id not in self._marked:
-            changed = self._learn(event, state, agent, told, named, judged)
+            changed = self._learn(event, state, agent, told, judged)
             if changed and state.windows >= self._warmup:
                 yield self._drifted(event, judged, changed)
         state.visits += agent.last_ns // HOUR_NS != now // HOUR_NS
@@ -243,17 +237,15 @@ class Anomalies(Detector[Window, Type]):
         growing = models.trends(agent, found)
         beat = models.rhythm(agent, state.gaps, event.domains, state.names, event.start_ns)
         scores = _by_kind(found)
-        for rarity, item, _ in rare:
+        for rarity, item, _, _ in rare:
             scores.setdefault(SORTS[item[:4]], rarity)  # the rarest of each sort comes first
         odd = models.off_hours(agent, state.hours, state.began_ns, event.start_ns)
-        if odd is not None:
+        if odd >= 0.0:
             scores["off-hours"] = odd
         scores["beacon"] = beat[0]
         scores["steady"], again = models.steady(agent, event.counts, state.same)
         if growing:
             scores["ramp"] = max(one[1] for one in growing)
-        if state.forest is not None and not state.forest._first_window:  # it scores nothing before it has one
-            scores["joint"] = state.forest.score_one(_scaled(found))  # type: ignore[no-untyped-call]  # river
         found_in = {kind: state.tails[kind].surprise(score) for kind, score in scores.items()}
         if (
             found_in.get("off-hours", 0.0) > 1.0
@@ -290,19 +282,13 @@ class Anomalies(Detector[Window, Type]):
         state: Type,
         agent: Agent,
         told: list[tuple[int, float]],
-        named: list[str],
         judged: Judged,
     ) -> list[int]:
         if judged.total <= judged.threshold or state.windows < self._warmup:  # an incident sets no threshold
             for kind, score in judged.scores.items():
                 state.tails[kind].add(score)
             state.total.add(judged.total)
-        if state.forest is None and state.windows >= self._warmup // 2:
-            state.forest = anomaly.HalfSpaceTrees(n_trees=TREES, height=HEIGHT, window_size=250, seed=7)
-            state.forest.learn_one(dict.fromkeys(range(COUNT), 0.5))  # type: ignore[no-untyped-call]  # river
-        if state.forest is not None:
-            state.forest.learn_one(_scaled(judged.found))  # type: ignore[no-untyped-call]  # river
-        state.names.learn(agent, named)
+        state.names.learn(agent, judged.rare)
         models.learn_hour(agent, state.hours, event.start_ns)
         return models.learn(agent, state.usual, told, judged.found)
 
@@ -372,7 +358,6 @@ class Anomalies(Detector[Window, Type]):
     # keep
 
     def dump(self, state: Type) -> bytes:
-        """Plain numbers; only the river model is pickled, which the engine authenticates before any of it is read."""
         return _encode(state)
 
     def load(self, blob: bytes) -> Type:
@@ -380,12 +365,11 @@ class Anomalies(Detector[Window, Type]):
 
 
 def _packed(value: Any) -> bytes:
-    return value.tobytes() if isinstance(value, array) else pickle.dumps(value, protocol=5)
+    raw: bytes = value.tobytes()
+    return raw
 
 
-def _unpacked(kind: type, raw: Any) -> Any:
-    if kind is anomaly.HalfSpaceTrees:
-        return pickle.loads(raw)
+def _unpacked(_: type, raw: bytes) -> models.Numbers:
     numbers = array("f", raw)
     if len(numbers) != models.SIZE:
         raise ValueError("an agent's past of another size")
@@ -416,8 +400,3 @@ def _by_kind(found: Sequence[Deviation]) -> Scores:
 
 _KIND = [feature.kind for feature in FEATURES]
 _DOWN = [feature.down for feature in FEATURES]
-
-
-def _scaled(found: Sequence[Deviation]) -> dict[int, float]:
-    """Deviations as the trees want them, from 0 to 1; a feature not told is left out."""
-    return {one.place: min(max((one.z + 4.0) / 12.0, 0.0), 1.0) for one in found}

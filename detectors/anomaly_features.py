@@ -25,6 +25,7 @@ SORTS = {  # sort of a named thing → the score it counts for
     "path": "new-place",
 }
 Scores: TypeAlias = dict[str, float]
+Rare: TypeAlias = tuple[float, str, bool, int]  # tenths, named thing, never seen of its type, place of the agent's
 
 
 class Feature(msgspec.Struct, frozen=True, kw_only=True):
@@ -189,7 +190,7 @@ class Judged(msgspec.Struct):
     """What one window looked like before it was learnt."""
 
     found: list[Deviation]
-    rare: list[tuple[float, str, bool]]
+    rare: list[Rare]
     growing: list[tuple[int, float, float, float]]
     beat: tuple[float, str, float, float]
     again: float  # minutes in a row that sent the same
@@ -228,7 +229,7 @@ def contributors(event: Window, judged: Judged) -> list[Part]:
 def _behind(kind: str, event: Window, judged: Judged) -> list[Part]:
     last = event.last_span_id
     if kind.startswith("new-"):
-        return [_named(event, *one) for one in judged.rare if one[0] > 0.5 and SORTS[one[1][:4]] == kind][:3]
+        return [_named(event, *one[:3]) for one in judged.rare if one[0] > 0.5 and SORTS[one[1][:4]] == kind][:3]
     if kind == "off-hours":
         at = hour(event.start_ns)
         says = f"{at % 24:02d}:00 UTC{' at a weekend' if at >= 24 else ''} (expected at other hours)"
@@ -255,9 +256,7 @@ def _deviating(kind: str, event: Window, judged: Judged) -> list[Part]:
     for one in judged.found:
         feature = FEATURES[one.place]
         rule = feature.kind if one.z > 0.0 or not feature.down else feature.down
-        if kind == "joint":
-            weight = abs(one.z)
-        elif kind == "sustained":
+        if kind == "sustained":
             weight = one.total
         else:
             weight = abs(one.z) if rule == kind and (one.z > 0.0 or feature.down) else 0.0

@@ -15,11 +15,13 @@ from detectors.anomaly_features import (
     COUNT,
     DAY_NS,
     FEATURES,
+    HOUR_NS,
     LARGEST,
     MINUTE_NS,
     SORTS,
     TREND,
     Deviation,
+    Rare,
     hour,
 )
 
@@ -54,8 +56,8 @@ _HOURS = _TREND + len(TREND) * _PER_TREND
 _RHYTHM = _HOURS + HOURS
 _ITEMS = _RHYTHM + DOMAINS * 3
 _HOURS_SUM, _ITEMS_SUM = _ITEMS + SLOTS, _ITEMS + SLOTS + 1
-_SAME, _SAME_RUN = _ITEMS_SUM + 1, _ITEMS_SUM + 2
-SIZE = _SAME_RUN + 1
+_SAME, _SAME_RUN, _ODD = _ITEMS_SUM + 1, _ITEMS_SUM + 2, _ITEMS_SUM + 3
+SIZE = _ODD + 1
 _BLANK = bytes(4 * SIZE)
 _FLOORS = [feature.floor**2 for feature in FEATURES]
 _LASTS = [feature.lasts for feature in FEATURES]
@@ -114,16 +116,18 @@ def learn(agent: Agent, usual: Usual, told: Sequence[tuple[int, float]], found: 
     own = agent.numbers
     means, variances, weights = usual.mean, usual.var, usual.n
     changed: list[int] = []
-    spread_of = {one.place: one for one in found}
+    following = iter(found)  # in the order of what was told
+    one = next(following, None)
     for place, value in told:
-        one = spread_of.get(place)
         taken = value
-        if one is not None:
+        if one is not None and one.place == place:
             if one.z > CLIP:
                 taken = one.mean + CLIP * one.spread
             elif one.z < -CLIP:
                 taken = one.mean - CLIP * one.spread
-            if _accumulate(own, place, value, one.total):
+            total = one.total
+            one = next(following, None)
+            if (total > 0.0 or own[_SUM + place] > 0.0) and _accumulate(own, place, value, total):
                 changed.append(place)
                 continue
         n = own[_N + place]
@@ -190,11 +194,11 @@ def trends(agent: Agent, found: Sequence[Deviation]) -> list[tuple[int, float, f
             continue
         own[at + 1] = float(BLOCK * BLOCKS)
         points = own[ring : ring + BLOCKS].tolist()
-        order = sum((b > a) - (b < a) for i, a in enumerate(points) for b in points[i + 1 :])
-        growing = order / (BLOCKS * (BLOCKS - 1) / 2)
-        if growing <= 0.0:
-            continue
         grown = (points[-1] + points[-2] - points[0] - points[1]) / 2
+        order = sum((b > a) - (b < a) for i, a in enumerate(points) for b in points[i + 1 :]) if grown > 0.0 else 0
+        if order <= 0:
+            continue
+        growing = order / (BLOCKS * (BLOCKS - 1) / 2)
         steps = sorted(b - a for a, b in pairwise(points))
         jump = max(grown, 1e-9) / max(steps[-1], 1e-9)  # a step has all its growth in one place
         noise = one.spread / math.sqrt(BLOCK)
@@ -213,8 +217,11 @@ class Names(msgspec.Struct, array_like=True):
     fresh: dict[str, float] = msgspec.field(default_factory=lambda: dict.fromkeys(SORTS, 0.0))  # new to the type
     first: dict[str, float] = msgspec.field(default_factory=lambda: dict.fromkeys(SORTS, 0.0))  # new to an agent
 
-    def rarity(self, agent: Agent, items: Sequence[str]) -> list[tuple[float, str, bool]]:
-        """Rarest first: how many tenths a thing has left of being expected, and whether its type ever showed it."""
+    def rarity(self, agent: Agent, items: Sequence[str]) -> list[Rare]:
+        """Rarest first: how many tenths a thing has left of being expected, and whether its type ever showed it.
+
+        Last its place among the agent's, below 0 where it has none.
+        """
         own, keys, out = agent.numbers, agent.keys, []
         past = own[_ITEMS_SUM]
         total = self.windows + 2.0
@@ -222,28 +229,27 @@ class Names(msgspec.Struct, array_like=True):
         for item in items:
             known = self.seen.get(item)
             if known is None:
-                out.append((-math.log10((self.fresh[item[:4]] + 0.5) / span), item, True))
+                out.append((-math.log10((self.fresh[item[:4]] + 0.5) / span), item, True, -1))
                 continue
             at = _slot(keys, known[1])
             chance = ((own[_ITEMS + at] if at >= 0 else 0.0) + RARE * known[0] / total) / (past + RARE)
             if at < 0 and chance < (often := (self.first[item[:4]] + 0.5) / span):
                 chance = often
-            out.append((-math.log10(chance) if chance < 1.0 else 0.0, item, False))
+            out.append((-math.log10(chance) if chance < 1.0 else 0.0, item, False, at))
         out.sort(reverse=True)
         return out
 
-    def learn(self, agent: Agent, items: Sequence[str]) -> None:
+    def learn(self, agent: Agent, rare: Sequence[Rare]) -> None:
         own, seen = agent.numbers, self.seen
         new: set[str] = set()
         first: set[str] = set()
-        for item in items:
+        for _, item, _, at in rare:
             known = seen.get(item)
             if known is None:
                 new.add(item[:4])
                 known = 0.0, blake2b(item.encode("utf-8", "surrogatepass"), digest_size=4).digest()
             seen[item] = known[0] + 1.0, known[1]
-            at = _slot(agent.keys, known[1])
-            if at < 0:
+            if (at < 0 or first) and (at := _slot(agent.keys, known[1])) < 0:
                 first.add(item[:4])
                 weights = own[_ITEMS : _ITEMS + SLOTS].tolist()
                 at = weights.index(min(weights))
@@ -281,27 +287,29 @@ def _slot(keys: bytearray, key: bytes) -> int:
 # hours
 
 
-def off_hours(agent: Agent, hours: Sequence[float], began_ns: int, time_ns: int) -> float | None:
-    """How rare the hour is for the agent, in tenths; None while too few days are known to tell."""
-    days = (time_ns - began_ns) / DAY_NS
+def off_hours(agent: Agent, hours: Sequence[float], began_ns: int, time_ns: int) -> float:
+    """How rare the hour is for the agent, in tenths, worked out once an hour; below 0 while too few days are known."""
+    own = agent.numbers
+    if not agent.windows or agent.last_ns // HOUR_NS != time_ns // HOUR_NS:
+        own[_ODD] = _odd(own, hours, (time_ns - began_ns) / DAY_NS, hour(time_ns))
+    return own[_ODD]
+
+
+def _odd(own: Numbers, hours: Sequence[float], days: float, at: int) -> float:
     if days < 1.0:
-        return None
-    at = hour(time_ns)
+        return -1.0
     if at >= 24 and days < 9.0:  # no weekend was seen whole: it is held to be like a weekday
         at -= 24
     base, of_day = at - at % 24, at % 24
-    own = agent.numbers
+    ours_all = NEAR_ALL * sum(hours[base : base + 24])
+    if ours_all < 100.0:
+        return -1.0
+    mine_all = NEAR_ALL * sum(own[_HOURS + base : _HOURS + base + 24])
     mine = ours = 0.0
     for away, part in NEAR:
         one = base + (of_day + away) % 24
         mine += part * own[_HOURS + one]
         ours += part * hours[one]
-    mine_all, ours_all = (
-        NEAR_ALL * sum(own[_HOURS + base : _HOURS + base + 24]),
-        NEAR_ALL * sum(hours[base : base + 24]),
-    )
-    if ours_all < 100.0:
-        return None
     chance = (mine + 8.0 * (ours + 0.5) / (ours_all + 24.0)) / (mine_all + 8.0)
     return max(-math.log10(24.0 * chance), 0.0) * min(days / 2.0, 1.0)
 
@@ -407,7 +415,7 @@ class Tail(msgspec.Struct, array_like=True):
         self.bins[at if at < 99 else 99] += 1.0
         self.total += 1.0
         self.waiting += 1
-        if self.waiting >= 64 or (self.total <= 256 and self.waiting >= 16):
+        if self.waiting >= 16 and self.waiting * 16 >= min(self.total, 8_192):
             self._measure()
 
     def _measure(self) -> None:
