@@ -231,6 +231,7 @@ class EgressAllowList(Detector[Sighting, FirstSeen]):
             key=host,
             evidence={
                 "who": event.agent_id or event.agent_type,
+                "what": f"{event.detail.get('tool') or 'traffic'} to {host}",
                 "host": host,
                 "class": kind if listed == BY_POLICY else listed or kind,
                 "first_seen": "yes" if first else "no",

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from rich.console import Console
 
@@ -239,3 +240,10 @@ def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_markup_in_telemetry_is_only_text() -> None:
     assert "[red]x[/]" in printed(alert("r", "s", evidence={"what": "[red]x[/]"}))
+
+
+def test_a_title_is_said_once_and_the_host_beside_it() -> None:
+    told = alert("r", "s")
+    shown = printed(msgspec.structs.replace(told, evidence={"what": told.title, "host": "paste.example.net"}))
+    assert shown.count(told.title) == 1
+    assert "paste.example.net" in shown

@@ -66,7 +66,8 @@ def what(alert: Alert) -> list[str]:
     if {"rule", "length", "fingerprint", "where"} <= seen.keys():
         placeholder = f"MASKED~{seen['rule']}~{seen['length']}~{seen['fingerprint']}~"
         return [f"{placeholder} in {seen['where']}", placeholder]
-    place = " ".join((seen.get("what") or seen.get("host") or seen.get("path") or "").split())
+    said = [seen[name] for name in ("what", "host", "path") if seen.get(name) not in (None, "", alert.title)]
+    place = " ".join(said[0].split()) if said else ""
     return [f"{alert.title}: {place}", place] if place else [alert.title]
 
 
