@@ -32,8 +32,8 @@ from detectors.model import Category, Finding, Severity, Window
 BUDGET = 1 / 1000  # alerts per window of an agent type
 WARMUP = 200  # windows of a type before anything is told
 AGENT_WARMUP = 50  # windows of an agent before its own past decides
-MAX_AGENTS = 100_000  # of one type
-MAX_NEW = 4_096  # agents seen in one window only; they go first
+FIRST = 20  # windows of a type that only teach what is usual: how far from it they are says nothing yet
+MAX_AGENTS = 100_000  # of one type; those seen in one window only go first
 IDLE_NS = 30 * DAY_NS
 FLOOD = 1_000  # windows over which newcomers are counted
 FADING = 0.95  # how fast an alert fades, per window of its agent
@@ -81,23 +81,27 @@ class Type(msgspec.Struct):
     newcomers: dict[str, Agent] = {}
 
     def agent(self, name: str, now_ns: int) -> Agent:
-        """The agent's past; a newcomer's is kept apart until its second window, so that a flood drives out nobody."""
+        """The agent's past. Newcomers are kept apart until their second window, so that a flood drives out nobody."""
         known = self.agents.pop(name, None)
         if known is None:
             known = self.newcomers.pop(name, None)
             if known is None:
-                known = Agent(now_ns, now_ns)
-                self.newcomers[name] = known
+                known = self.newcomers[name] = Agent(now_ns, now_ns)
                 self.flood[1] += 1
-                if len(self.newcomers) > MAX_NEW:
-                    del self.newcomers[next(iter(self.newcomers))]
+                if len(self.newcomers) + len(self.agents) > MAX_AGENTS:
+                    some = self.newcomers if len(self.newcomers) > 1 else self.agents
+                    del some[next(iter(some))]
                 return known
         self.agents[name] = known
-        for _ in range(2):  # by ones and twos, so that one wrong clock does not make all others look idle
-            oldest = next(iter(self.agents))
-            if len(self.agents) > MAX_AGENTS or (oldest != name and now_ns - self.agents[oldest].last_ns > IDLE_NS):
-                del self.agents[oldest]
+        for some in (self.agents, self.newcomers):  # one of each, so that one wrong clock does not make all look idle
+            oldest = next(iter(some), name)
+            if oldest != name and now_ns - some[oldest].last_ns > IDLE_NS:
+                del some[oldest]
         return known
+
+    @property
+    def full(self) -> bool:
+        return len(self.newcomers) + len(self.agents) >= MAX_AGENTS
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -284,7 +288,8 @@ class Anomalies(Detector[Window, Type]):
         told: list[tuple[int, float]],
         judged: Judged,
     ) -> list[int]:
-        if judged.total <= judged.threshold or state.windows < self._warmup:  # an incident sets no threshold
+        warm = state.windows >= self._warmup
+        if state.windows >= FIRST and not (warm and judged.total > judged.threshold):  # an incident sets no threshold
             for kind, score in judged.scores.items():
                 state.tails[kind].add(score)
             state.total.add(judged.total)
@@ -342,7 +347,8 @@ class Anomalies(Detector[Window, Type]):
         if flood[0] < FLOOD:
             return
         day = event.start_ns // DAY_NS
-        if flood[1] > FLOOD // 2 and state.windows >= 2 * FLOOD and day != flood[2]:
+        settled = state.full or event.start_ns - state.began_ns > DAY_NS  # a fleet that starts is all new
+        if flood[1] > FLOOD // 2 and settled and day != flood[2]:
             flood[2] = day
             yield finding(
                 self,

@@ -244,7 +244,13 @@ def _behind(kind: str, event: Window, judged: Judged) -> list[Part]:
         return [Part("beacon", 1.0, "bytes_out", says, _at(event, "bytes_out"))]
     if kind == "ramp":
         return [
-            Part("ramp", score, FEATURES[place].name, f"grew from {plain(place, was)} to {plain(place, now)}", last)
+            Part(
+                "ramp",
+                score,
+                FEATURES[place].name,
+                f"{plain(place, now)}, up from {plain(place, was)} without a pause (expected even)",
+                last,
+            )
             for place, score, was, now in judged.growing
         ]
     return _deviating(kind, event, judged)

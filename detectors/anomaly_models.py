@@ -403,7 +403,7 @@ class Tail(msgspec.Struct, array_like=True):
     step: float
     least: float  # a tenth less likely is at least this much further out
     far: bool = True  # whether what one in a thousand exceeds is looked at too
-    bins: list[float] = msgspec.field(default_factory=lambda: [0.0] * 100)
+    bins: list[float] = []  # a hundred, when there is anything to count
     total: float = 0.0
     waiting: int = 0
     tenth: float = 0.0
@@ -411,6 +411,8 @@ class Tail(msgspec.Struct, array_like=True):
     scale: float = 0.0  # what a tenth less likely is further out
 
     def add(self, score: float) -> None:
+        if not self.bins:
+            self.bins = [0.0] * 100
         at = int(score / self.step)
         self.bins[at if at < 99 else 99] += 1.0
         self.total += 1.0

@@ -32,6 +32,7 @@ ANALYTIC_TYPES = {  # first word of the detector id → analytic.type_id
 RULE = (1, "Rule")
 CATEGORIES = {1: "Data exfiltration", 2: "Hallucination", 3: "Overreach", 4: "Credential exposure", 5: "Shadow AI"}
 
+_CONTRIBUTOR = re.compile(r"(?P<seen>.+) \(expected (?P<usual>.+)\), (?P<share>\d+) % of the score")
 _TECHNIQUE = re.compile(r"(?P<technique>(?:AML\.)?T\d{4})(?P<sub>\.\d{3})?")
 
 
@@ -79,6 +80,8 @@ def detection_finding(alert: Alert) -> dict[str, Any]:
     }
     if alert.score is not None:
         event["confidence_score"] = round(100 * alert.score)
+    if analysis := _anomalies(alert):
+        event["anomaly_analyses"] = [analysis]
     if alert.agent_id:
         event["resources"] = [_filled({"uid": alert.agent_id, "name": alert.agent_type, "type": "AI agent"})]
     return event
@@ -118,6 +121,32 @@ def _attack(found: re.Match[str]) -> dict[str, Any]:
     if found["sub"]:
         attack["sub_technique"] = {"uid": found[0]}
     return attack
+
+
+def _anomalies(alert: Alert) -> dict[str, Any]:
+    """What was unusual and what would have been usual, by what contributed most; empty where nothing was learnt."""
+    told = {
+        name.removeprefix("contributor."): found
+        for name, value in alert.evidence.items()
+        if name.startswith("contributor.") and (found := _CONTRIBUTOR.fullmatch(value))
+    }
+    if not told:
+        return {}
+    return {
+        "analysis_targets": [{"name": alert.agent_id or alert.agent_type or alert.session_id, "type": "AI agent"}],
+        "anomalies": [
+            {
+                "observation_parameter": name,
+                "observation_type": "Share of the score",
+                "observed_pattern": f"{found['share']} %",
+                "observations": [{"value": found["seen"]}],
+            }
+            for name, found in told.items()
+        ],
+        "baselines": [
+            {"observation_parameter": name, "observations": [{"value": found["usual"]}]} for name, found in told.items()
+        ],
+    }
 
 
 def _evidence(alert: Alert) -> dict[str, Any]:
