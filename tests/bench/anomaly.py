@@ -22,9 +22,10 @@ from tests.bench.anomaly_scoring import WARM, Score
 SEEDS: Final = (1001, 1002, 1003, 1004, 1005)
 AGENTS, HOURS, INCIDENTS = 48, 24 * 21, 64
 RULES_AGENTS, RULES_HOURS = 12, 96
-SIZES: Final = (100, 10_000, 100_000)
+SIZES: Final = (100, 1_000, 10_000, 100_000)
 BLOCK, BLOCKS = 2_048, 9
-FILL = (20_000, 20, 300_000)  # windows before the cost is taken: at least, for each agent, at most
+FILL: Final = {100: 150, 1_000: 150, 10_000: 12, 100_000: 3}  # windows of each agent before the cost is taken
+RUN = 3  # windows of one agent before the next copy of it has its turn: agents come in sessions
 
 
 def quality(seeds: tuple[int, ...] = SEEDS) -> dict[str, Any]:
@@ -76,14 +77,15 @@ def _stream(agents: int) -> Any:
     length = source[-1].end_ns - source[0].start_ns
     turn: dict[str, int] = {}
     for round_, window in ((i // len(source), one) for i, one in enumerate(cycle(source))):
-        turn[window.agent_id] = copy = turn.get(window.agent_id, -1) + 1
+        turn[window.agent_id] = seen = turn.get(window.agent_id, -1) + 1
+        copy = seen // RUN % copies
         later = round_ * (length // MINUTE_NS + 1) * MINUTE_NS
-        name = f"{window.agent_id}-{copy % copies}"
+        name = f"{window.agent_id}-{copy}"
         yield msgspec.structs.replace(
             window,
-            id=f"{window.id}{round_}-{copy}",
+            id=f"{window.id}{seen}",
             agent_id=name,
-            session_id=f"{window.session_id}-{round_}-{copy % copies}",
+            session_id=f"{window.session_id}-{round_}-{copy}",
             start_ns=window.start_ns + later,
             end_ns=window.end_ns + later,
             began_ns=window.began_ns + later,
@@ -95,8 +97,33 @@ def _resident() -> int:
     return pages * 4096
 
 
-def cost(sizes: tuple[int, ...] = SIZES) -> dict[str, Any]:
+def _bytes(value: Any) -> int:
+    """Bytes of an object and of everything it holds."""
+    size = sys.getsizeof(value)
+    if isinstance(value, msgspec.Struct):
+        return size + sum(_bytes(getattr(value, name)) for name in value.__struct_fields__)
+    if isinstance(value, dict):
+        return size + sum(_bytes(one) for pair in value.items() for one in pair)
+    if isinstance(value, list | tuple | set | frozenset):
+        return size + sum(map(_bytes, value))
+    return size
+
+
+def _mature(system: Ours) -> dict[str, int]:
+    """Bytes of an agent's own part of the state, in the middle and at most; bytes its type's models take."""
+    types = [state for slot in system.engine._types.values() for state in slot.states.values()]
+    agents = [_bytes(one) + _bytes(name) for state in types for name, one in state.agents.items()]
+    return {
+        "agents": len(agents),
+        "agent": round(statistics.median(agents)),
+        "agent_at_most": max(agents),
+        "type_at_most": max(_bytes(state) - _bytes(state.agents) for state in types),
+    }
+
+
+def cost() -> dict[str, Any]:
     """µs of processor time per window, sizes taking turns block by block; bytes of state."""
+    sizes = SIZES
     streams = {size: _stream(size) for size in sizes}
     systems = {size: Ours() for size in sizes}
     figures: dict[str, Any] = {}
@@ -105,8 +132,7 @@ def cost(sizes: tuple[int, ...] = SIZES) -> dict[str, Any]:
             next(streams[size])
         gc.collect()
         before = _resident()
-        least, each, most = FILL
-        filled = max(least, min(size * each, most)) // BLOCK * BLOCK
+        filled = size * FILL[size] // BLOCK * BLOCK
         for _ in range(filled // BLOCK):
             systems[size].engine.run(list(islice(streams[size], BLOCK)))
         gc.collect()
@@ -136,7 +162,12 @@ def cost(sizes: tuple[int, ...] = SIZES) -> dict[str, Any]:
             "us_per_span": round(median / per_window, 2),
         }
     first, last = figures[str(sizes[0])]["us_per_window"], figures[str(sizes[-1])]["us_per_window"]
-    return {"sizes": figures, "ratio": round(last / first, 3), "spans_per_window": round(per_window, 2)}
+    return {
+        "sizes": figures,
+        "ratio": round(last / first, 3),
+        "spans_per_window": round(per_window, 2),
+        "state": _mature(systems[1_000]),
+    }
 
 
 def measure(nab_folder: Path | None = None) -> dict[str, Any]:
