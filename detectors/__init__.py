@@ -103,6 +103,7 @@ def load(rules: RuleSet) -> list[Detector[Any, Any]]:
     severities = {name: level for name, change in rules.overrides.items() if (level := change.level) is not None}
     unusual = rules.overrides.get(Anomalies.id, Override())
     tuned: dict[str, Any] = {"threshold": unusual.threshold, "severity": unusual.level}
+    marked = frozenset(rules.inventory.malicious_sessions)
     days = int(rules.overrides.get(LongLived.id, Override()).threshold or DAYS)
     every: list[Detector[Any, Any]] = [
         SecretFindings(rules.secrets, rules.allowed),
@@ -111,7 +112,7 @@ def load(rules: RuleSet) -> list[Detector[Any, Any]]:
         SecretSent(rules.destinations, matcher),
         Taint(rules.destinations, severities=severities),
         EgressAllowList(rules.destinations, severities=severities),
-        Anomalies(**{name: value for name, value in tuned.items() if value is not None}),
+        Anomalies(marked=marked, **{name: value for name, value in tuned.items() if value is not None}),
         ApprovalChain(matcher),
         EvasionAfterDeny(),
         PromptRule(),

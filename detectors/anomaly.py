@@ -23,6 +23,7 @@ from detectors.anomaly_features import (
     contributors,
     items,
     stands,
+    storable,
     vector,
 )
 from detectors.anomaly_models import Agent, Names, Tail, Usual
@@ -54,7 +55,7 @@ TAILS: Mapping[str, tuple[float, float]] = MappingProxyType(
         "off-hours": (0.05, 0.4),
         "beacon": (0.2, 1.0),
         "steady": (0.2, 1.0),
-        "ramp": (0.2, 1.0),
+        "ramp": (0.2, 1.5),
     }
 )
 KINDS = tuple(TAILS)
@@ -213,7 +214,7 @@ class Anomalies(Detector[Window, Type]):
         now = event.start_ns
         if not state.windows:
             state.began_ns = now
-        agent = state.agent(event.agent_id, now)
+        agent = state.agent(storable(event.agent_id), now)
         yield from self._flooded(event, state)
         told, named = vector(event), items(event)
         judged = self._judge(event, state, agent, told, named)
@@ -224,7 +225,7 @@ class Anomalies(Detector[Window, Type]):
         if event.session_id not in self._marked:
             changed = self._learn(event, state, agent, told, judged)
             if changed and state.windows >= self._warmup:
-                yield self._drifted(event, judged, changed)
+                yield self._changed(event, judged, changed)
         state.visits += agent.last_ns // HOUR_NS != now // HOUR_NS
         agent.windows += 1
         agent.last_ns = max(agent.last_ns, now)
@@ -260,7 +261,8 @@ class Anomalies(Detector[Window, Type]):
         return Judged(found, rare, growing, beat, again, scores, surprises, total, self._threshold(state))
 
     def _threshold(self, state: Type) -> float:
-        return max(state.total.exceeded_by(self._budget), 3.0) + state.raised
+        few = math.sqrt(self._warmup / max(state.windows, self._warmup, 1))  # what few windows say is too low
+        return max(state.total.exceeded_by(self._budget), 3.0) + few + state.raised
 
     def _due(self, state: Type, agent: Agent, judged: Judged) -> bool:
         """Whether this window is an alert; what is no worse than the agent's last alert was, fading, is told already.
@@ -287,7 +289,7 @@ class Anomalies(Detector[Window, Type]):
         agent: Agent,
         told: list[tuple[int, float]],
         judged: Judged,
-    ) -> list[int]:
+    ) -> list[tuple[int, bool]]:
         warm = state.windows >= self._warmup
         if state.windows >= FIRST and not (warm and judged.total > judged.threshold):  # an incident sets no threshold
             for kind, score in judged.scores.items():
@@ -326,16 +328,21 @@ class Anomalies(Detector[Window, Type]):
             span_ids=spans,
         )
 
-    def _drifted(self, event: Window, judged: Judged, changed: Sequence[int]) -> Finding:
+    def _changed(self, event: Window, judged: Judged, changed: Sequence[tuple[int, bool]]) -> Finding:
+        """A lasting change is told as the new usual; one that follows another soon as a growth that goes on."""
         of = {one.place: one for one in judged.found}
+        again = [place for place, before in changed if before]
+        names = {place: FEATURES[place].name for place, _ in changed}
+        share = f"{100 / len(changed):.0f} % of the score"
         return finding(
             self,
             event,
-            rule_id="anomaly.drift",
-            key=FEATURES[changed[0]].name,
+            rule_id="anomaly.ramp" if again else "anomaly.drift",
+            key=names[(again or [changed[0][0]])[0]],
             evidence={
                 "who": event.agent_id or event.agent_type,
-                "what": "; ".join(f"{FEATURES[place].name} {stands(of[place])}" for place in changed),
+                "what": "; ".join(f"{name} {stands(of[place])}" for place, name in names.items()),
+                **{f"contributor.{name}": f"{stands(of[place])}, {share}" for place, name in names.items()},
             },
             span_ids=(event.last_span_id,),
         )

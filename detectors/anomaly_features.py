@@ -140,7 +140,12 @@ def items(window: Window) -> list[str]:
     out += ["domain:" + domain for domain in window.domains[:MAX_ITEMS]]
     out += ["path:" + path for path in window.paths[:MAX_ITEMS]]
     out += ["model:" + model for model in window.models[:MAX_ITEMS]]
-    return out
+    return out if "".join(out).isascii() else [storable(one) for one in out]
+
+
+def storable(name: str) -> str:
+    """The name as a checkpoint can hold it: half a surrogate pair is no text."""
+    return name if name.isascii() else name.encode("utf-8", "replace").decode()
 
 
 def shown_by(window: Window, item: str) -> str:

@@ -37,6 +37,7 @@ CLIP = 4.0  # spreads beyond which a value teaches no more: one burst must not b
 SETTLED = 20.0  # windows from which deviations of an agent are added up
 ALLOWANCE = 0.75  # spreads a value may stay above the usual for ever
 SHIFT, SHIFT_RUN = 14.0, 10  # sum of deviations, and windows in a row, that make a lasting change
+AGAIN, FORGET = 1.4, 0.985  # changes for good, of which an older one counts less by every window like it
 BLOCK, BLOCKS = 6, 8  # windows whose mean is one point of a trend, and points looked at
 HOURS = 48  # weekdays' and weekends'
 SLOTS = 64  # named things remembered of an agent
@@ -49,8 +50,8 @@ FRESH = 10_000.0  # windows over which it is counted how often a thing of some s
 KNOWN = 150.0  # scores of a kind from which it has a say
 HALVE = 20_000.0  # windows after which what was counted counts half
 
-_MEAN, _VAR, _N, _SUM, _RUN, _RUNSUM = (COUNT * i for i in range(6))
-_TREND = COUNT * 6
+_MEAN, _VAR, _N, _SUM, _RUN, _RUNSUM, _SHIFTS = (COUNT * i for i in range(7))
+_TREND = COUNT * 7
 _PER_TREND = 2 + BLOCKS
 _HOURS = _TREND + len(TREND) * _PER_TREND
 _RHYTHM = _HOURS + HOURS
@@ -111,11 +112,16 @@ def deviations(agent: Agent, usual: Usual, told: Sequence[tuple[int, float]]) ->
     return out
 
 
-def learn(agent: Agent, usual: Usual, told: Sequence[tuple[int, float]], found: Sequence[Deviation]) -> list[int]:
-    """Take the window into both baselines; places of features that changed for good, which are the usual from now."""
+def learn(
+    agent: Agent, usual: Usual, told: Sequence[tuple[int, float]], found: Sequence[Deviation]
+) -> list[tuple[int, bool]]:
+    """Take the window into both baselines; places of features that changed for good, which are the usual from now.
+
+    With each whether it did not long ago too: what changes for good again and again is on its way somewhere.
+    """
     own = agent.numbers
     means, variances, weights = usual.mean, usual.var, usual.n
-    changed: list[int] = []
+    changed: list[tuple[int, bool]] = []
     following = iter(found)  # in the order of what was told
     one = next(following, None)
     for place, value in told:
@@ -128,7 +134,8 @@ def learn(agent: Agent, usual: Usual, told: Sequence[tuple[int, float]], found: 
             total = one.total
             one = next(following, None)
             if (total > 0.0 or own[_SUM + place] > 0.0) and _accumulate(own, place, value, total):
-                changed.append(place)
+                own[_SHIFTS + place] += 1.0
+                changed.append((place, own[_SHIFTS + place] >= AGAIN))
                 continue
         n = own[_N + place]
         rate = 1.0 / (n + 1.0)
@@ -150,6 +157,7 @@ def learn(agent: Agent, usual: Usual, told: Sequence[tuple[int, float]], found: 
 def _accumulate(own: Numbers, place: int, value: float, total: float) -> bool:
     """Page and Hinkley's test, upwards; where it tells of a change the baseline starts from the new level."""
     own[_SUM + place] = total
+    own[_SHIFTS + place] *= FORGET
     if total <= 0.0:
         own[_RUN + place] = own[_RUNSUM + place] = 0.0
         return False
@@ -199,10 +207,12 @@ def trends(agent: Agent, found: Sequence[Deviation]) -> list[tuple[int, float, f
         if order <= 0:
             continue
         growing = order / (BLOCKS * (BLOCKS - 1) / 2)
-        steps = sorted(b - a for a, b in pairwise(points))
-        jump = max(grown, 1e-9) / max(steps[-1], 1e-9)  # a step has all its growth in one place
-        noise = one.spread / math.sqrt(BLOCK)
-        out.append((one.place, growing**3 * grown / noise * min(jump / 3.0, 1.0), points[0], points[-1]))
+        slope = (points[-1] - points[0]) / (BLOCKS - 1)
+        bend = math.sqrt(sum((point - points[0] - slope * i) ** 2 for i, point in enumerate(points)) / BLOCKS)
+        noise = max(bend, 0.25 * one.spread / math.sqrt(BLOCK))
+        jump = grown / max(max(b - a for a, b in pairwise(points)), 1e-9)  # a step has all its growth in one place
+        score = growing**3 * grown / noise * min(grown / one.spread, 1.0) * min(jump / 3.0, 1.0)
+        out.append((one.place, score, points[0], points[-1]))
     return out
 
 

@@ -107,6 +107,7 @@ class Inventory(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     masking: tuple[str, ...] = ()  # services and MCP servers whose responses must hold no secret and no personal data
     review: Review | None = None
     task_minutes: dict[str, int] = {}  # task → how long its credential need live
+    malicious_sessions: tuple[str, ...] = ()  # found to be attacks: no baseline learns from them
     unused_days: int = 0  # 0: the detectors' own default
 
     @classmethod
@@ -126,6 +127,7 @@ class Inventory(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             masking=tuple(one for file in files for one in file.masking),
             review=next((file.review for file in reversed(files) if file.review), None),
             task_minutes={task: most for file in files for task, most in file.task_minutes.items()},
+            malicious_sessions=tuple(one for file in files for one in file.malicious_sessions),
             unused_days=next((file.unused_days for file in reversed(files) if file.unused_days), 0),
         )
 

@@ -19,6 +19,11 @@ EVIDENCE = [
 ]  # fmt: skip
 TIME = {"type": "integer", "minimum": 1_000_000_000_000, "maximum": 9_999_999_999_999}  # epoch milliseconds
 NAMED = {"type": "object", "anyOf": [{"required": ["uid"]}, {"required": ["name"]}]}
+OBSERVED = {
+    "type": "object",
+    "required": ["observation_parameter", "observations"],
+    "properties": {"observations": {"type": "array", "minItems": 1, "items": {"required": ["value"]}}},
+}
 SCHEMA: dict[str, Any] = {
     "type": "object",
     "required": [
@@ -80,6 +85,18 @@ SCHEMA: dict[str, Any] = {
             "items": {"type": "object", "anyOf": [{"required": [name]} for name in EVIDENCE]},
         },
         "resources": {"type": "array", "items": NAMED},
+        "anomaly_analyses": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["analysis_targets", "anomalies"],
+                "properties": {
+                    "analysis_targets": {"type": "array", "minItems": 1, "items": {"required": ["name"]}},
+                    "anomalies": {"type": "array", "minItems": 1, "items": OBSERVED},
+                    "baselines": {"type": "array", "items": OBSERVED},
+                },
+            },
+        },
     },
 }  # fmt: skip
 
@@ -162,6 +179,22 @@ def test_what_is_unknown_is_absent() -> None:
     assert event["message"] == event["finding_info"]["title"] == "secret.github.pat"
     assert "span_id" not in event["evidences"][0]["data"]
     assert event["confidence_id"] == 2
+
+
+def test_an_anomaly_carries_what_was_seen_and_what_is_usual() -> None:
+    says = {
+        "contributor.bytes_out": "5,000 (expected 10 to 90), 80 % of the score",
+        "contributor.odd": "not so",
+        "x": "y",
+    }
+    (analysis,) = finding(evidence=says, detector_id="anomaly.models", rule_id="anomaly.egress")["anomaly_analyses"]
+    assert analysis["analysis_targets"] == [{"name": "agent-1", "type": "AI agent"}]
+    (anomaly,), (baseline,) = analysis["anomalies"], analysis["baselines"]
+    assert anomaly["observation_parameter"] == baseline["observation_parameter"] == "bytes_out"
+    assert anomaly["observations"] == [{"value": "5,000"}]
+    assert anomaly["observed_pattern"] == "80 %"
+    assert baseline["observations"] == [{"value": "10 to 90"}]
+    assert "anomaly_analyses" not in finding()
 
 
 def test_every_category_has_a_name() -> None:
