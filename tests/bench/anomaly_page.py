@@ -59,7 +59,8 @@ def anomaly_systems(figures: dict[str, Any]) -> str:
     )  # fmt: skip
     found = figures["quality"]
     head = ("detector", *(name.replace("_", " ") for name in names))
-    return table(head, [(name, *(found[name][one] for one in names)) for name in SYSTEMS])
+    shown = [(name, *("-" if (value := found[name][one]) is None else value for one in names)) for name in SYSTEMS]
+    return table(head, shown)
 
 
 def anomaly_kinds(figures: dict[str, Any]) -> str:
