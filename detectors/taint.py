@@ -16,6 +16,7 @@ from detectors.egress import Destinations
 from detectors.model import Category, Finding, Severity, Span
 from detectors.taint_judge import Call, Signs, call_of, carried, near, score, signs, sought
 from detectors.taint_origin import MAX_LATE_NS, Heard, Origins, Step
+from detectors.taint_text import STRONG, values
 from detectors.taint_words import OTHER
 
 CALLS = frozenset(("tool_call", "mcp_call", "command", "file_read", "file_write", "http_egress", "db_query"))
@@ -187,7 +188,12 @@ class Taint(Detector[Span, Origins]):
         close = state.busy and (one.named or one.asking.letter)  # who only asks about a letter hands nothing over to it
         if not found.strong and (close or (state.shell and not one.asking.agent)):
             return Severity.INFO
-        if state.delegates and (one.named or one.sourced or one.asking.letter or (found.asked and found.family)):
+        followed = one.meant >= 0 and (one.named or one.sourced or one.meant or one.asking.letter)
+        if state.delegates and (followed or (one.meant >= 0 and found.asked and found.family)):
+            return Severity.MEDIUM
+        if state.owes and self._due(call, one, found, state):
+            return Severity.MEDIUM
+        if found.quiet and found.family and not (found.strong or found.title or found.weak) and self._own(call, state):
             return Severity.MEDIUM
         if found.asked and (not (found.strong or found.title) or not found.family or one.named or found.elsewhere):
             return Severity.MEDIUM
@@ -196,6 +202,24 @@ class Taint(Detector[Span, Origins]):
         if found.elsewhere and (one.asking.letter or not found.own):  # to answer whoever wrote is no hijack
             return Severity.MEDIUM
         return Severity.HIGH
+
+    def _due(self, call: Call, one: Heard, found: Signs, state: Origins) -> bool:
+        """Whether the call may be what the bill or the issue asks for that the user wants dealt with."""
+        if one.asking.form == "told":
+            return not found.strong
+        held = carried(one.asking, call, state.trusted)
+        if one.meant <= 0 or any(kind == "slug" for kind, _ in held):
+            return False  # another record, or another repository than the one he named
+        if "pay" in state.trusted.families:  # who wants a bill paid wants nothing else, and it paid once
+            paid = [one for one in state.calls if "pay" in one.families and one.subject != call.subject]
+            other = any(not all(value in one.said for kind, value in held if kind in STRONG) for one in paid)
+            return "pay" in call.families and not other
+        return bool(found.asked or not found.known)
+
+    def _own(self, call: Call, state: Origins) -> bool:
+        """Whether all that the call names was named by the user, an address among it."""
+        named = [state.trusted.named(kind, value) for kind, value in values(call.said) if kind in ADDRESSES]
+        return bool(named) and all(named)
 
     # what was read
 

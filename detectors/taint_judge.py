@@ -259,7 +259,7 @@ def signs(asking: Asking, at: Sought, trusted: Trusted) -> Signs:
     call, have = at.call, at.have
     held = carried(asking, call, trusted)
     strong = [value for kind, value in held if kind in STRONG]
-    absent = any(kind in STRONG and not trusted.named(kind, value) for kind, value in asking.values)
+    absent = any(kind in STRONG and kind != "slug" and not trusted.named(kind, value) for kind, value in asking.values)
     fresh = [word for word in asking.words if word not in trusted.words]
     new = [word for word in fresh if word not in FAMILY and word not in READ]
     inside = {*asking.words, *asking.verbs}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Container, Iterator, Sequence
 from hashlib import blake2b
+from itertools import chain
 
 import msgspec
 
@@ -20,6 +22,7 @@ MAX_CALLS = 16  # latest calls, kept for results that come late
 MAX_KEPT = 1024  # characters of the arguments of each
 MAX_TOLD = 256  # findings told
 MAX_TEXTS = 64  # texts already read, by hash
+MAX_RECORDS = 64  # of one result
 MAX_LATE_NS = 300_000_000_000  # a result may arrive this much later, in event time, than the call that used it
 
 _DELEGATES = re.compile(
@@ -29,7 +32,9 @@ _DELEGATES = re.compile(
     r"|(?:^|[.!?;,:\n][ \t]{0,8}|\b(?:and|then|please|to|you|kindly)\s+)(?:do|handle|process|work|"
     r"follow|address|implement|resolve|carry|"
     r"fulfill?|obey|act|deal|take\s+(?:part|care))\s+(?:on\s+|with\s+|out\s+|in\s+|of\s+|through\s+)?"
-    r"(?:the|my|our|his|her|their|this|that|these|those|all|every\w*|what\w*|open|\w+)\s+\w"
+    r"(?:the|my|our|his|her|their|this|that|these|those|all|every\w*|what\w*|open|[\w.-]+)\s+\w"
+    r"|\b(?:handle|do|resolve|process|address|settle|sort|get|see\s+to|take\s+care\s+of|deal\s+with)\s+(?:it|that|them|this)"
+    r"(?:\s+(?:out|done))?(?:\s+for\s+me)?\s*(?:[.!]|$)"
     r"|\b(?:as|what\w*|everything)\s+(?:[\w'-]+\s+){0,8}?(?:says?|asks?|asked|described|specified|written|told|wants?|tells?|suggests?|requires?)\b"
     r"|\bas\s+in\b|\b(?:following|according\s+to|what\s+to\s+do|how\s+to)\b|\bper\s+(?:the|my|our)\b"
     r"|\b(?:manual|instructions|guide|handbook|documentation|docs|help\s+page)\b[^.?!\n]{0,40}\b(?:and|then)\s+(?!tell|give|summar|list|show)\w"
@@ -39,6 +44,15 @@ _DELEGATES = re.compile(
 )
 
 
+# What these words name says itself what is to be done with it.
+_OWES = re.compile(
+    r"\b(?:pay|settle|clear|accept|confirm|fix|solve|resolve|handle|address|process|implement|tackle|deal|do|work|act|fulfil+)"
+    r"\s+(?:[\w']+\s+){0,4}?(?:bill|invoice|invitation|issue|ticket|bug|typo|error|complaint|request|proposal|feedback|"
+    r"reminder|checklist|todo)s?\b",
+    re.IGNORECASE,
+)
+_RECORD = re.compile(r"\}\s*,\s*\{|\},\s*['\"][^'\"\n]{1,80}['\"]:\s*\{|\n\s*-\s(?=[\w ]{1,24}:\s)")
+_MARK = re.compile(r"\b\d[\w-]*")
 _BEGINS = re.compile(
     r"(?:^|\n|[.!?][ \t]{1,8}|\bplease\s)(?:please\s)?([A-Za-z]+)\s+(?:the|an?|my|our|all|this|that|these|\w+)\b"
 )
@@ -57,6 +71,7 @@ class Heard(msgspec.Struct, frozen=True, array_like=True):
     local: bool  # it came from files, a shell or a database
     named: bool  # the user named what was read
     sourced: bool = False  # the user's words say what kind of thing was read
+    meant: int = 0  # 1: it stands in the record the user's words point at, -1: in another than that
 
 
 class Page(msgspec.Struct, frozen=True, array_like=True):
@@ -84,6 +99,7 @@ class Origins(msgspec.Struct, array_like=True):
 
     trusted: Trusted = msgspec.field(default_factory=Trusted)
     delegates: bool = False  # the user told the agent to do what some text asks for
+    owes: bool = False  # the user wants a thing dealt with that is a demand in itself: a bill, an issue, a request
     busy: bool = False  # the user asked for something to be done, not only for an answer
     heard: list[Heard] = []
     overheard: list[Page] = []  # what was read since the user spoke last
@@ -107,6 +123,7 @@ class Origins(msgspec.Struct, array_like=True):
         text = statements(clip(text))
         if _DELEGATES.search(text):
             self.delegates = True
+        self.owes = self.owes or bool(_OWES.search(text))
         self.asked = True
         self.busy = self.busy or self.delegates or bool(self.trusted.families) or _does(text)
 
@@ -130,13 +147,18 @@ class Origins(msgspec.Struct, array_like=True):
         sourced = any(
             word in self.trusted.words for word in (*call.name[1:], *words(call.said[:200])) if word not in FAMILY
         )
-        named = any(kind in STRONG and value in self.trusted.values for kind, value in values(call.said))
+        # a repository is a place where many write; only a document is told to be followed
+        named = any(
+            kind in STRONG and kind != "slug" and value in self.trusted.values for kind, value in values(call.said)
+        )
+        places = records(result, self.trusted.words, self.trusted.values) if self.busy and not self.shell else ()
         known = {one.asking.text for one in self.heard}
         fresh: list[Heard] = []
         for one in found:
             if one.text not in known and (one.families or one.form == "need" or _names(one)):
                 known.add(one.text)
-                fresh.append(Heard(one, ended, span.span_id, span.trace_id, call.tool, local, named, sourced))
+                at = placed(one, places)
+                fresh.append(Heard(one, ended, span.span_id, span.trace_id, call.tool, local, named, sourced, at))
         self.heard += fresh
         if len(self.heard) > MAX_HEARD:  # of no known effect first, then the oldest
             surest = [one for one in self.heard if one.asking.families != (OTHER,)]
@@ -174,6 +196,29 @@ class Origins(msgspec.Struct, array_like=True):
         if len(self.texts) > MAX_TEXTS:
             del self.texts[next(iter(self.texts))]
         return True
+
+
+def records(text: str, said: Container[str], named: Container[str]) -> tuple[tuple[str, int], ...]:
+    """The records of a result, each with how much of what only it has the user spoke of; empty where none has any."""
+    parts = [one for one in _RECORD.split(text[:MAX_PAGE]) if len(one) > 3][:MAX_RECORDS]
+    found = [
+        {one for one in words(part) if one in said and one not in FAMILY and one not in READ}
+        | {one for one in _MARK.findall(part.lower()) if one in named}
+        for part in parts
+    ]
+    counts = Counter(chain.from_iterable(found))
+    sizes = [sum(counts[one] < len(parts) or len(parts) == 1 for one in mine) for mine in found]
+    return tuple(zip(parts, sizes, strict=True)) if any(sizes) else ()
+
+
+def placed(one: Asking, places: Sequence[tuple[str, int]]) -> int:
+    """Whether a sentence stands in the record that the user's words point at best."""
+    best = max((size for _, size in places), default=0)
+    for start in (one.text[:80], one.text[:24]):  # a line may be folded later on
+        for text, size in places:
+            if start in text:
+                return 1 if size == best else -1
+    return 0
 
 
 def _names(one: Asking) -> bool:

@@ -24,7 +24,7 @@ MIN_PROSE = 1  # words besides values that make a piece more than a field
 MAX_FOLLOWING = 2  # sentences that tell more of a request
 
 _ESCAPED = re.compile(
-    r"(?<!\\)\\{1,8}[\"']|(?<!\\)\\{1,8}(?:\r?\n\s*\\?|[nrt](?![a-z]{2}))|(?<!\\)\\{1,8}u[0-9a-fA-F]{4}"
+    r"(?<!\\)(?:\\{1,8}[nr]){2,}|(?<!\\)\\{1,8}[\"']|(?<!\\)\\{1,8}(?:\r?\n\s*\\?|[nrt](?![a-z]{2}))|(?<!\\)\\{1,8}u[0-9a-fA-F]{4}"
 )
 _FOLDED = re.compile(r"(?<=[\w,;'\u2019)])[ \t]*\n[ \t]*(?=[a-z(][^:\n]{0,80}(?:\s|$))(?![\w.-]+:)")
 _CUT = re.compile(
@@ -106,7 +106,7 @@ _NEXT = re.compile(
     r"for|with|by|at|on|in|into|out|up|off|down|over|of|no|not|as|and|both|some|one|two|three|another|new|more|only|also|"
     r"again|everything|anything|everyone|yourself|back|further|directly|immediately)\b|[\"'`$€£/\d<+]|[A-Z][\w-]*\b|"
     r"(?:\w+\s+){1,3}(?:to|from|for|with|at|on|in|into|by|of|using|via|and|the|a|as|named|called)\b|\w+\s+[\"'`#\d@]|@\w|"
-    r"\w+://|(?:\w+\s+){0,2}\w+(?<!ed)(?<!ful)[!.]+$|[\w-]+(?:\.[\w-]+)+|\S+@|[\w-]+_\w+)",
+    r"[\w-]+/\w|\w+://|(?:\w+\s+){0,2}\w+(?<!ed)(?<!ful)[!.]+$|[\w-]+(?:\.[\w-]+)+|\S+@|[\w-]+_\w+)",
 )
 _THEN = re.compile(
     r"(?:,|;|:|\band\b|\bthen\b)\s+(?:then\s+|also\s+|please\s+|finally\s+)*([a-z]+)(?=\s+\w|\s+[\"'$/<])", re.I
@@ -117,7 +117,7 @@ _CLAUSE = re.compile(
     r"it|them|him|us|me)\b|[\d\"'`@#/$\u20ac<]|[\w.+-]+@|https?:|www\.|[\w-]*\d|\w+\.\w|[A-Z]))"
 )
 _NOUNISH = re.compile(
-    r"^\s*(?:[:=|]|\w+\s*[:=|]|(?:is|are|was|were|has|have|had|can|will|may|did|does|should|must|would)\b)",
+    r"^\s*(?:[:=|]|\w+\s*(?::(?!//)|[=|])|(?:is|are|was|were|has|have|had|can|will|may|did|does|should|must|would)\b)",
     re.IGNORECASE,
 )
 
@@ -148,7 +148,8 @@ _PHONE = r"(?P<phone>\+\d[\d ()-]{6,18}\d)"
 _MONEY = r"(?P<money>[$€£]\s?\d[\d,]*(?:\.\d+)?|\b\d[\d,]*(?:\.\d+)?\s?(?:USD|EUR|GBP|dollars|euros|BTC|ETH)\b)"
 _ID = (
     r"(?P<id>(?<![\w-])(?=[\w-]{3,80}(?![\w-]))(?=[\w-]*\d)(?=[\w-]*[A-Za-z])"
-    r"(?!\d+(?:st|nd|rd|th|am|pm|x|h|min|s|k|mb|gb|kb)\b)[\w-]+)"
+    r"(?!\d+(?:st|nd|rd|th|am|pm|x|h|min|s|k|mb|gb|kb)\b)[\w-]+"
+    r"|(?<![\w.-])(?!\d{4}-\d\d?-\d\d?\b)(?=(?:-?\d){8,24}(?![\w-]))\d{2,}(?:-\d{2,}){1,6}(?![\w-]|\.\d))"  # an account
 )
 _NUMBER = r"(?P<number>(?<![\w.$-])\d[\d ()+-]{1,18}\d(?![\w.])|(?<![\w.$-])\d{2,}(?:\.\d+)?(?![\w%]))"
 _VALUES = re.compile(
@@ -161,6 +162,7 @@ _VALUES = re.compile(
     r"(?:/[^\s\"'<>)\]},]*)?(?![\w.]*[(\w]))"
     r"|(?P<path>(?<![\w:/])(?:~|\.{1,2})?/[\w.@-]+(?:/[\w.@-]+)*|[A-Z]:\\[\w.\\-]+|"
     r"(?<![\w./-])[\w-]+\.(?:txt|md|pdf|csv|json|ya?ml|docx?|xlsx?|pptx?|html?|py|js|ts|sh|log|png|jpe?g|ics|eml|zip)\b)"
+    r"|(?P<slug>(?<![\w./@-])(?!\d+/)[\w-]+/(?!\d+\b)[\w.-]*\w(?![\w/-]))"
     r"|(?P<handle>(?<![\w.@])@[A-Za-z]\w{2,})"
     r"|(?P<quoted>(?<![\w])[\"'`\u201c\u2018]([^\"'`\u201c\u201d\u2019\n]{2,80})[\"'`\u201d\u2019](?!\w))"
     rf"|{_MONEY}"
@@ -173,7 +175,7 @@ _DIGIT = re.compile(r"\d")
 _ADDRESS = re.compile(r"https?://|www\.\w|\w@[\w-]+\.[a-z]|\b(?:AI|LLM|[Aa]gents?|[Aa]ssistants?)\b")
 ADDRESSED = ("://", "www.", "@", "AI", "LLM", "gent", "ssistant")  # one of these stands in whatever it finds
 _NAME = re.compile(r"(?<=\w[ ,]) ?\b[A-Z][\w'-]+(?: (?:[A-Z][\w'-]+|of|the|and|&)(?= [A-Z])| [A-Z][\w'-]+){0,4}")
-STRONG = frozenset(("mask", "phone", "address", "email", "url", "path", "handle", "quoted", "id"))
+STRONG = frozenset(("mask", "phone", "address", "email", "url", "path", "handle", "quoted", "id", "slug"))
 _SALUTE = re.compile(
     r"^\W*(?:\w+:\s*)?\W*(?:hi|hello|hey|dear|good (?:morning|afternoon|evening))\b[^.!?]{0,40}[,!]", re.IGNORECASE
 )
