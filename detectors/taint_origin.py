@@ -151,7 +151,8 @@ class Origins(msgspec.Struct, array_like=True):
         named = any(
             kind in STRONG and kind != "slug" and value in self.trusted.values for kind, value in values(call.said)
         )
-        places = records(result, self.trusted.words, self.trusted.values) if self.busy and not self.shell else ()
+        handed = (self.delegates or self.owes) and not self.shell
+        places = records(result, self.trusted.words, self.trusted.values) if handed else ()
         known = {one.asking.text for one in self.heard}
         fresh: list[Heard] = []
         for one in found:
