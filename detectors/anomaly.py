@@ -40,7 +40,7 @@ FLOOD = 1_000  # windows over which newcomers are counted
 FADING = 0.95  # how fast an alert fades, per window of its agent
 MARGIN = 1.0  # tenths past the threshold within which an alert is one that a higher threshold would have spared
 NUDGE = 0.15  # how much the threshold rises by such an alert
-AIM, LOWEST = 0.8, -1.0  # share of the budget that is aimed at, and how far quiet lowers the threshold
+AIM, LOWEST = 0.65, -1.0  # share of the budget that is aimed at, and how far quiet lowers the threshold
 MEDIUM = 3.0  # tenths past the threshold
 
 TAILS: Mapping[str, tuple[float, float]] = MappingProxyType(
@@ -275,8 +275,8 @@ class Anomalies(Detector[Window, Type]):
         over = judged.total - judged.threshold
         if state.windows < self._warmup or over <= 0.0 or judged.total <= agent.told:
             return False
-        if over < MARGIN and agent.told < judged.threshold / 2:
-            state.raised += NUDGE
+        if agent.told < judged.threshold / 2:
+            state.raised += NUDGE if over < MARGIN else NUDGE / 10  # a flood of clear ones must end too
         agent.told = judged.total
         return True
 

@@ -32,7 +32,7 @@ else:
 
 SEED = 12.0  # windows of its own that weigh as much as what the agent's type is like
 MEMORY = 200.0  # windows an agent's baseline looks back
-TYPE_MEMORY = 5_000.0
+TYPE_MEMORY, SURE = 5_000.0, 2_000.0
 CLIP = 4.0  # spreads beyond which a value teaches no more: one burst must not become the habit
 SETTLED = 20.0  # windows from which deviations of an agent are added up
 ALLOWANCE = 0.75  # spreads a value may stay above the usual for ever
@@ -47,6 +47,7 @@ DOMAINS = 6  # domains whose rhythm is followed
 RARE = 15.0  # windows of its own that outweigh what its type does, for named things
 MAX_ITEMS = 4_096  # named things remembered of a type
 FRESH = 10_000.0  # windows over which it is counted how often a thing of some sort is new
+GAIN = 1.0 / (1.0 - 1.0 / FRESH)
 KNOWN = 150.0  # scores of a kind from which it has a say
 HALVE = 20_000.0  # windows after which what was counted counts half
 
@@ -83,12 +84,14 @@ class Usual(msgspec.Struct, array_like=True):
     mean: list[float] = msgspec.field(default_factory=lambda: [0.0] * COUNT)
     var: list[float] = msgspec.field(default_factory=lambda: [0.0] * COUNT)
     n: list[float] = msgspec.field(default_factory=lambda: [0.0] * COUNT)
+    turn: int = 0
 
 
 def deviations(agent: Agent, usual: Usual, told: Sequence[tuple[int, float]]) -> list[Deviation]:
     """Every feature the window tells against the agent's past, or its type's where it has little of its own."""
     own, out = agent.numbers, []
     means, variances, weights = usual.mean, usual.var, usual.n
+    floors, lasts, sqrt = _FLOORS, _LASTS, math.sqrt
     for place, value in told:
         n = own[_N + place]
         seed = weights[place]
@@ -99,10 +102,10 @@ def deviations(agent: Agent, usual: Usual, told: Sequence[tuple[int, float]]) ->
             continue
         mean = (n * own[place] + seed * means[place]) / weight
         var = (n * own[_VAR + place] + seed * variances[place]) / weight
-        spread = math.sqrt((var + _FLOORS[place]) * (1.0 + 1.0 / weight))
+        spread = sqrt((var + floors[place]) * (1.0 + 1.0 / weight))
         z = (value - mean) / spread
         total = 0.0
-        if n >= SETTLED and _LASTS[place]:
+        if n >= SETTLED and lasts[place]:
             total = own[_SUM + place]
             if z > ALLOWANCE:
                 total += (z if z < CLIP else CLIP) - ALLOWANCE
@@ -121,6 +124,7 @@ def learn(
     """
     own = agent.numbers
     means, variances, weights = usual.mean, usual.var, usual.n
+    skip = usual.turn = (usual.turn + 1) % 4  # what thousands of windows say, each fourth says as well
     changed: list[tuple[int, bool]] = []
     following = iter(found)  # in the order of what was told
     one = next(following, None)
@@ -145,6 +149,8 @@ def learn(
         if n < MEMORY:
             own[_N + place] = n + 1.0
         n = weights[place]
+        if skip and n > SURE:
+            continue
         rate = 1.0 / (n + 1.0)
         off = taken - means[place]
         means[place] += rate * off
@@ -224,6 +230,7 @@ class Names(msgspec.Struct, array_like=True):
 
     seen: dict[str, tuple[float, bytes]] = {}
     windows: float = 0.0
+    gain: float = 1.0  # what one counts below: more by every window, so that what is past counts less
     fresh: dict[str, float] = msgspec.field(default_factory=lambda: dict.fromkeys(SORTS, 0.0))  # new to the type
     first: dict[str, float] = msgspec.field(default_factory=lambda: dict.fromkeys(SORTS, 0.0))  # new to an agent
 
@@ -239,11 +246,11 @@ class Names(msgspec.Struct, array_like=True):
         for item in items:
             known = self.seen.get(item)
             if known is None:
-                out.append((-math.log10((self.fresh[item[:4]] + 0.5) / span), item, True, -1))
+                out.append((-math.log10((self.fresh[item[:4]] / self.gain + 0.5) / span), item, True, -1))
                 continue
             at = _slot(keys, known[1])
             chance = ((own[_ITEMS + at] if at >= 0 else 0.0) + RARE * known[0] / total) / (past + RARE)
-            if at < 0 and chance < (often := (self.first[item[:4]] + 0.5) / span):
+            if at < 0 and chance < (often := (self.first[item[:4]] / self.gain + 0.5) / span):
                 chance = often
             out.append((-math.log10(chance) if chance < 1.0 else 0.0, item, False, at))
         out.sort(reverse=True)
@@ -266,9 +273,10 @@ class Names(msgspec.Struct, array_like=True):
                 agent.keys[4 * at : 4 * at + 4] = known[1]
                 own[_ITEMS + at] = 0.0
             own[_ITEMS + at] += 1.0
+        self.gain *= GAIN
         for counted, sorts in ((self.fresh, new), (self.first, first)):
-            for sort in SORTS:
-                counted[sort] = counted[sort] * (1.0 - 1.0 / FRESH) + (sort in sorts)
+            for sort in sorts:
+                counted[sort] += self.gain
         own[_ITEMS_SUM] += 1.0
         if own[_ITEMS_SUM] >= 4 * MEMORY:
             for place in (*range(_ITEMS, _ITEMS + SLOTS), _ITEMS_SUM):
@@ -281,6 +289,9 @@ class Names(msgspec.Struct, array_like=True):
         """The rarest go where there are too many; what is left counts half after a long time."""
         if self.windows >= HALVE:
             self.windows /= 2
+            for counted in (self.fresh, self.first):
+                counted.update({sort: count / self.gain for sort, count in counted.items()})
+            self.gain = 1.0
             self.seen = {item: (count / 2, key) for item, (count, key) in self.seen.items()}
         if len(self.seen) > MAX_ITEMS:
             kept = sorted(self.seen.items(), key=lambda one: -one[1][0])[: MAX_ITEMS // 2]
@@ -308,18 +319,19 @@ def off_hours(agent: Agent, hours: Sequence[float], began_ns: int, time_ns: int)
 def _odd(own: Numbers, hours: Sequence[float], days: float, at: int) -> float:
     if days < 1.0:
         return -1.0
-    if at >= 24 and days < 9.0:  # no weekend was seen whole: it is held to be like a weekday
-        at -= 24
-    base, of_day = at - at % 24, at % 24
-    ours_all = NEAR_ALL * sum(hours[base : base + 24])
+    # before every day of the week was seen, a weekday and a day of the weekend are held to be alike
+    bases = (at - at % 24,) if days >= 9.0 else (0, 24)
+    of_day = at % 24
+    ours_all = NEAR_ALL * sum(sum(hours[base : base + 24]) for base in bases)
     if ours_all < 100.0:
         return -1.0
-    mine_all = NEAR_ALL * sum(own[_HOURS + base : _HOURS + base + 24])
+    mine_all = NEAR_ALL * sum(sum(own[_HOURS + base : _HOURS + base + 24]) for base in bases)
     mine = ours = 0.0
     for away, part in NEAR:
-        one = base + (of_day + away) % 24
-        mine += part * own[_HOURS + one]
-        ours += part * hours[one]
+        for base in bases:
+            one = base + (of_day + away) % 24
+            mine += part * own[_HOURS + one]
+            ours += part * hours[one]
     chance = (mine + 8.0 * (ours + 0.5) / (ours_all + 24.0)) / (mine_all + 8.0)
     return max(-math.log10(24.0 * chance), 0.0) * min(days / 2.0, 1.0)
 
