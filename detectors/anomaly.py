@@ -37,10 +37,12 @@ FIRST = 20  # windows of a type that only teach what is usual: how far from it t
 MAX_AGENTS = 100_000  # of one type; those seen in one window only go first
 IDLE_NS = 30 * DAY_NS
 FLOOD = 1_000  # windows over which newcomers are counted
-FADING = 0.95  # how fast an alert fades, per window of its agent
+FADING = 0.9  # how fast an alert fades, per window of its agent
 MARGIN = 1.0  # tenths past the threshold within which an alert is one that a higher threshold would have spared
 NUDGE = 0.15  # how much the threshold rises by such an alert
 AIM, LOWEST = 0.65, -1.0  # share of the budget that is aimed at, and how far quiet lowers the threshold
+NEVER = {"tool": "new-tool", "mode": "new-tool", "doma": "new-place"}  # of which one new to the type is told by itself,
+SPARE = 0.3  # in tenths: where such take no more than half of the budget
 MEDIUM = 3.0  # tenths past the threshold
 
 TAILS: Mapping[str, tuple[float, float]] = MappingProxyType(
@@ -252,13 +254,18 @@ class Anomalies(Detector[Window, Type]):
         if growing:
             scores["ramp"] = max(one[1] for one in growing)
         found_in = {kind: state.tails[kind].surprise(score) for kind, score in scores.items()}
-        if (
-            found_in.get("off-hours", 0.0) > 1.0
-        ):  # told once in all its minutes: what counts is how rare such an hour is
+        if found_in.get("off-hours", 0.0) > 1.0:  # told once in all its minutes: how rare is such an hour
             found_in["off-hours"] += math.log10((state.windows + 1) / (state.visits + 1))
         surprises = sorted(((far, kind) for kind, far in found_in.items()), reverse=True)
         total = surprises[0][0] + 0.3 * max(surprises[1][0] - 1.0, 0.0) + 0.2 * max(surprises[2][0] - 1.0, 0.0)
-        return Judged(found, rare, growing, beat, again, scores, surprises, total, self._threshold(state))
+        threshold = self._threshold(state)
+        spare = SPARE - math.log10(self._budget)
+        for rarity, item, never, _ in rare:
+            if never and rarity > spare and item[:4] in NEVER:  # so seldom that each may be told
+                total = max(total, threshold + rarity - spare)
+                surprises.insert(0, (max(surprises[0][0], rarity), NEVER[item[:4]]))
+                break
+        return Judged(found, rare, growing, beat, again, scores, surprises, total, threshold)
 
     def _threshold(self, state: Type) -> float:
         few = math.sqrt(self._warmup / max(state.windows, self._warmup, 1))  # what few windows say is too low
@@ -277,7 +284,7 @@ class Anomalies(Detector[Window, Type]):
             return False
         if agent.told < judged.threshold / 2:
             state.raised += NUDGE if over < MARGIN else NUDGE / 10  # a flood of clear ones must end too
-        agent.told = judged.total
+        agent.told = min(judged.total, judged.threshold + MARGIN)
         return True
 
     # learn

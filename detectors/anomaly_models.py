@@ -46,7 +46,7 @@ NEAR_ALL = sum(part for _, part in NEAR)
 DOMAINS = 6  # domains whose rhythm is followed
 RARE = 15.0  # windows of its own that outweigh what its type does, for named things
 MAX_ITEMS = 4_096  # named things remembered of a type
-FRESH = 10_000.0  # windows over which it is counted how often a thing of some sort is new
+FRESH = 3_000.0  # windows over which it is counted how often a thing of some sort is new
 GAIN = 1.0 / (1.0 - 1.0 / FRESH)
 KNOWN = 150.0  # scores of a kind from which it has a say
 HALVE = 20_000.0  # windows after which what was counted counts half
@@ -139,7 +139,9 @@ def learn(
             one = next(following, None)
             if (total > 0.0 or own[_SUM + place] > 0.0) and _accumulate(own, place, value, total):
                 own[_SHIFTS + place] += 1.0
-                changed.append((place, own[_SHIFTS + place] >= AGAIN))
+                changed.append((place, again := own[_SHIFTS + place] >= AGAIN))
+                if again:
+                    own[_SHIFTS + place] = 0.0
                 continue
         n = own[_N + place]
         rate = 1.0 / (n + 1.0)
@@ -172,7 +174,9 @@ def _accumulate(own: Numbers, place: int, value: float, total: float) -> bool:
     own[_RUN + place], own[_RUNSUM + place] = run, summed
     if run < SHIFT_RUN or total < SHIFT:
         return False
-    own[place] = summed / run
+    mean = summed / run
+    own[_VAR + place] = max(own[_VAR + place], (mean - own[place]) ** 2 / 4)  # what changed once may change back
+    own[place] = mean
     own[_N + place] = min(own[_N + place], SETTLED)
     own[_SUM + place] = own[_RUN + place] = own[_RUNSUM + place] = 0.0
     return True
