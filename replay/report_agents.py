@@ -48,12 +48,13 @@ def seen(past: Past) -> dict[str, Seen]:
     agents: dict[str, Seen] = {}
     for span in past.spans():
         if span.kind == changes.FEED:
-            shown = [one for one in changes.of(span) if one.detail.get("use")]
+            shown = [one for one in changes.of(span) if one.told().get("use")]
         else:
             shown = list(changes.uses(span))
         for one in shown:
             agent = agents.setdefault(one.id, Seen(span.agent_type))
-            agent.add(one.detail["use"], one.detail["name"], span.start_ns)
+            used = one.told()
+            agent.add(used["use"], used["name"], span.start_ns)
             agent.last_ns = max(agent.last_ns, span.start_ns)
             if user := span.text("user"):
                 agent.users[user] = None
