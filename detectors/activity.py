@@ -192,7 +192,7 @@ class Activity(msgspec.Struct, array_like=True):
         if len(self.sighted) >= MAX_SIGHTINGS:  # the oldest is forgotten; seen again, it has the same id again
             del self.sighted[next(iter(self.sighted))]
         self.sighted[mark] = None
-        told = seen.detail if isinstance(seen.detail, dict) else seen.detail()
+        told = seen.told()
         detail = {"why": self.task, **told}
         if self.risk and "made" in detail:
             detail["risk"] = self.risks()

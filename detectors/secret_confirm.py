@@ -65,7 +65,7 @@ def _tokens(rule: SecretRule) -> Confirm:
             if follows or not _begins(data, found.start()) or hollow(secret) or entropy(secret) < least:
                 begin = found.start() + 1
             elif (not token_shaped(secret, rare) if rare else not chosen and _only_words(secret)) or _in_base64(
-                data, found.start(), secret
+                data, found.start(), data[found.start() : end]
             ):
                 continue
             elif not (chosen and (PLACEHOLDER.match(secret) or reference(secret, quoted=True, shell=False))):
@@ -84,9 +84,12 @@ def _only_words(secret: bytes) -> bool:
     return _LETTERS_ONLY.fullmatch(secret) is not None and wordy(secret)
 
 
-def _in_base64(data: bytes, start: int, secret: bytes) -> bool:
-    """Whether the token is a stretch of a base64 text: after its `+` or `/`, or below a line as base64 is wrapped."""
-    if secret[:40].strip(_RUN) or not start:
+def _in_base64(data: bytes, start: int, token: bytes) -> bool:
+    """Whether the token is a stretch of a base64 text: after its `+` or `/`, or below a line as base64 is wrapped.
+
+    The token has with it what its pattern wants before the secret: words and blanks are no base64.
+    """
+    if token[:40].strip(_RUN) or not start:
         return False
     before = data[max(0, start - 96) : start]
     if before[-1:] in b"+/":

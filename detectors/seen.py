@@ -18,3 +18,7 @@ class Seen(NamedTuple):
     id: str
     detail: Detail | Callable[[], Detail]
     mark: str = ""
+
+    def told(self) -> Detail:
+        """The detail, made now if it was left to be made."""
+        return self.detail if isinstance(self.detail, dict) else self.detail()

@@ -95,7 +95,7 @@ def secret_places(past: Past) -> Iterator[Table]:
                 continue
             began, ended, sessions, tools = found.get((one.id, one.mark), (span.start_ns, span.start_ns, set(), set()))
             sessions.add(span.session_id)
-            tools.add(one.detail.get("tool", ""))
+            tools.add(one.told().get("tool", ""))
             found[one.id, one.mark] = (min(began, span.start_ns), max(ended, span.start_ns), sessions, tools)
     rows = [
         (product, place, len(sessions), ", ".join(sorted(tools - {""})), iso(began), iso(ended))

@@ -164,7 +164,7 @@ def test_detect_prints_alerts_and_ends_with_1_when_something_was_broken(run: Run
     done = run("detect", tmp_path / "x.jsonl")
     assert (done.returncode, done.stderr) == (0, "")
     alerts = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [alert["rule_id"] for alert in alerts] == ["identity.static-credential", "secret.github.pat"]
+    assert {alert["rule_id"] for alert in alerts} == {"identity.static-credential", "secret.github.pat"}
 
     (tmp_path / "x.jsonl").write_bytes(leak + b"broken\n")
     again = run("detect", tmp_path / "x.jsonl")

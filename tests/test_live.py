@@ -50,11 +50,15 @@ def test_a_batch_that_fails_ends_the_process_and_is_delivered_again(
     """Guards against a Faust that acknowledges what raised: everything here rests on it."""
     spans = live.settings.kafka.topic_spans
     clickhouse_server.control("error", code=60, seconds=60)  # a table is gone: SinkRejected, not to be waited for
-    live.submit([batch(80)])
-    failing = live.start()
-    assert failing.wait(60) == 1
-    assert set(live.committed(spans).values()) == {0}
-    clickhouse_server.control("none")
+    try:
+        live.submit([batch(80)])
+        failing = live.start()
+        assert failing.wait(60) == 1
+    finally:
+        clickhouse_server.control("none")
+    # Faust may still commit what it fetched while it went down (decision 7), so the checkpoint is what counts.
+    assert not any(live.checkpoints(spans).values())
+    assert live.committed(spans) != live.ends(spans)
     assert stored(live) == 0
     live.start()
     live.settle()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import random
+import string
 import threading
 import zlib
 from collections.abc import Iterator
@@ -108,6 +109,15 @@ def test_mask_never_leaves_the_secret(
     assert found
     for _ in range(depth):
         masked = json.loads(masked)["k"]
+
+
+@pytest.mark.parametrize("width", [60, 64, 70, 72, 76])
+def test_a_password_below_a_line_as_long_as_one_of_base64_is_masked(width: int) -> None:
+    """Such a line says that a bare token below it may be a piece of base64, not that named passwords are."""
+    password = "".join(random.Random(width).choices(string.ascii_letters + string.digits, k=20))
+    masked, found = SCANNER.mask(f"{'a1' * (width // 2)}\nmachine git.acme.test login bot password {password}", "x")
+    assert password not in masked
+    assert [one.rule_id for one in found] == ["secret.config.netrc"]
 
 
 @settings(max_examples=200, deadline=None)
