@@ -33,7 +33,7 @@ class Feature(msgspec.Struct, frozen=True, kw_only=True):
 
     `log` counts are compared by their logarithm. `kind` is the rule it speaks for when it is what stands out, and
     `down` one that less of it speaks for. `trend` features are watched for slow growth;
-    what only grows within a session does not `last`, and is not added up over windows.
+    what only grows within a session, or is all or nothing, does not `last`: it is not added up over windows.
     """
 
     name: str
@@ -55,7 +55,7 @@ FEATURES = (
     Feature(name="cost_micros", kind="activity", floor=0.25),
     Feature(name="entropy", kind="activity", floor=0.15, log=False, down="loop"),
     Feature(name="path_classes", kind="activity", floor=0.25),
-    Feature(name="skipped_share", kind="activity", floor=0.1, log=False),
+    Feature(name="skipped_share", kind="activity", floor=0.1, log=False, lasts=False),
     Feature(name="denied", kind="activity", floor=0.3),
     Feature(name="repeated_step", kind="loop", floor=0.08, log=False),
     Feature(name="calls_per_tool", kind="loop", floor=0.2),
