@@ -44,7 +44,7 @@ def shell(line: str) -> dict[str, Any]:
 
 
 def requests(base: int) -> list[Request]:
-    """Incidents of every kind there is, honest work, and one agent's burst after an hour of calm.
+    """Incidents of every kind there is, honest work, and one agent's burst after four hours of calm.
 
     Each host is called by one session, and an agent uses a shell in all its sessions or in none: which of two
     sessions was the first is, over several partitions, a race.
@@ -60,9 +60,9 @@ def requests(base: int) -> list[Request]:
             session(f"steal-{n}", base, shell("cat .env"), leak, send, agent="helper"),
             session(f"honest-{n}", base, shell("ls"), shell("git status"), {}, agent="coder"),
         ]
-    calm = [session("long", base, *[{}] * 240, agent="steady", every=15 * 10**9)]
-    burst = [session("long", base + 61 * MINUTE, *[{}] * 600, agent="steady", every=80_000_000)]
-    later = [session("long", base + 70 * MINUTE, {}, agent="steady")]
+    calm = [session("long", base, *[{}] * 240, agent="steady", every=MINUTE)]
+    burst = [session("long", base + 241 * MINUTE, *[{}] * 600, agent="steady", every=80_000_000)]
+    later = [session("long", base + 250 * MINUTE, {}, agent="steady")]
     for number, request in enumerate([*calm, *burst, *later]):
         for span in request.resource_spans[0].scope_spans[0].spans:
             span.span_id = bytes([number + 1]) + span.span_id[1:]
@@ -74,7 +74,7 @@ def requests(base: int) -> list[Request]:
 
 @pytest.fixture(scope="module")
 def sent() -> list[Request]:
-    return requests(time.time_ns() - 120 * MINUTE)
+    return requests(time.time_ns() - 300 * MINUTE)
 
 
 def kind(request: Request) -> str:
