@@ -47,7 +47,7 @@ def behaviour_asked(figures: dict[str, Any]) -> str:
             met = recall["rate"] >= 0.6 and coding["per_1000"] <= 1
             words = f"{shown(recall)} at {coding['per_1000']:.2f}"
             rows.append(
-                (f"risky code, {least} or worse: recall at alerts per 1,000 `coding` commands", "≥ 0.60 at ≤ 1", words, met)
+                (f"risky code, {least} up: recall at alerts per 1,000 `coding` commands", "≥ 0.60 at ≤ 1", words, met)
             )
     return table(("figure", "asked", "reached", ""), [(*row, "met" if met else "missed") for *row, met in rows])
 
