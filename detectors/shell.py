@@ -30,6 +30,7 @@ MAX_WORD = 16_384  # characters of one word
 MAX_ROUNDS = 16  # of a loop
 
 _PARSER = tree_sitter.Parser(tree_sitter.Language(tree_sitter_bash.language()))
+_PLAIN = bytes(byte if byte < 0x80 else ord(".") for byte in range(256))
 
 
 def commands(
@@ -109,7 +110,9 @@ class _Walk:
         self.found: list[Simple] = []
 
     def run(self) -> None:
-        for node in _PARSER.parse(self._source).root_node.children:
+        # The grammar's C code asks isalpha() of any character, which reads far outside its table from U+0100 on and
+        # may end the process: it is shown a sign that, like those, stands in words and in no name. Places stay.
+        for node in _PARSER.parse(self._source.translate(_PLAIN)).root_node.children:
             if not node.has_error:
                 self._statement(node)
                 continue

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import string
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -360,6 +362,18 @@ def test_any_text_is_read_and_what_comes_out_is_bounded(text: str) -> None:
         assert len(found) <= MAX_ACTS
         for act in found:
             assert all(len(value) <= MAX_VALUES * 9 for value in act.values() if isinstance(value, tuple))
+
+
+def test_characters_of_far_planes_do_not_end_the_process() -> None:
+    """The grammar's own C code reads far outside a table for them, so the text is not shown to it as it is."""
+    code = (
+        "from detectors import shell\n"
+        "for far in map(chr, range(0x10000, 0x110000, 0x1111)):\n"
+        "    shell.commands('echo {' + far + '; rm -rf /srv/' + far)\n"
+        "print(shell.commands('rm -rf /srv/\U0001f5d1')[0].words)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, "['rm', '-rf', '/srv/\U0001f5d1']\n"), done.stderr
 
 
 @pytest.mark.parametrize(
