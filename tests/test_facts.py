@@ -369,7 +369,7 @@ def test_characters_of_far_planes_do_not_end_the_process() -> None:
     code = (
         "from detectors import shell\n"
         "for far in map(chr, range(0x10000, 0x110000, 0x1111)):\n"
-        "    shell.commands('echo {' + far + '; rm -rf /srv/' + far)\n"
+        "    shell.commands('{' + far)\n"
         "print(shell.commands('rm -rf /srv/\U0001f5d1')[0].words)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
